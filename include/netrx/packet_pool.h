@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <span>
+
+#include "netrx/error.h"
+#include "netrx/packet.h"
+
+namespace netrx {
+
+/// The packets of one CPU, a fixed number chosen at start, each with a buffer of its own. Kernel: napi_skb_cache and
+/// the page-frag caches behind it.
+///
+/// Thread safety: alloc() and put() by the CPU that owns the pool; give_back() from anywhere. Packets given back become
+/// allocatable when the owner next runs dry. Order: give_back's release pairs with the owner's acquire, so what a
+/// foreign CPU did with a packet happens before its next use.
+class PacketPool {
+ public:
+  static constexpr std::uint32_t kHeadroom = 128;  ///< NET_SKB_PAD and room for an encapsulation header
+
+  /// `count` packets with buffers of `frame_size` bytes behind the headroom.
+  static Result<std::unique_ptr<PacketPool>> create(std::uint16_t cpu, std::size_t count, std::size_t frame_size);
+
+  ~PacketPool();
+  PacketPool(const PacketPool&) = delete;
+  PacketPool& operator=(const PacketPool&) = delete;
+
+  /// Fills the front of `out` with reset packets; returns how many (fewer when the pool is dry).
+  std::size_t alloc(std::span<Packet*> out);
+
+  /// Takes packets of this pool back; their lent frames have gone home before.
+  void put(std::span<Packet* const> packets);
+
+  /// Takes a chain of this pool's packets, linked by Packet::next from `first` to `last`, from any CPU. Lock-free.
+  void give_back(Packet* first, Packet* last);
+
+  std::uint16_t cpu() const { return cpu_; }  ///< whose it is: Packet::alloc_cpu of its packets
+  std::size_t capacity() const { return count_; }
+  /// Packets in the pool, wherever in it; exact only when nothing runs.
+  std::size_t idle() const;
+  std::size_t frame_size() const { return frame_size_; }
+
+ private:
+  PacketPool(std::uint16_t cpu, std::size_t count, std::size_t frame_size);
+  void collect_returned();
+  void reset(Packet& packet) const;
+
+  const std::uint16_t cpu_;
+  const std::size_t count_;
+  const std::size_t frame_size_;
+  std::unique_ptr<Packet[]> packets_;
+  struct FreeAligned {
+    void operator()(std::uint8_t* memory) const { ::operator delete[](memory, std::align_val_t{64}); }
+  };
+  std::unique_ptr<std::uint8_t[], FreeAligned> buffers_;
+  std::unique_ptr<Packet*[]> free_;  // a stack
+  std::size_t free_count_ = 0;
+  alignas(64) std::atomic<Packet*> returned_{nullptr};
+};
+
+}  // namespace netrx

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include "driver/device_contract_test_suite.h"
+
+namespace netrx {
+namespace {
+
+ContractCase of(std::string name, std::string spec, std::uint64_t frames, bool same_when_dry = true) {
+  return {.name = std::move(name),
+          .open = [spec] { return open_device(spec); },
+          .frames = frames,
+          .same_frames_when_dry = same_when_dry};
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Kinds, DeviceContract,
+    testing::Values(of("gen", "gen:count=500", 500),
+                    of("gen_mixed", "gen:count=500,size=imix,proto=mix,ipv6=40,vlan=7,burst=3,queues=4,rxhash=on", 500),
+                    of("gen_paced", "gen:count=700,rate=1M,queues=2,size=64-1500,burst=5", 700),
+                    of("gen_fewer_flows_than_queues", "gen:count=50,flows=2,queues=8", 50), of("lo", "lo", 0),
+                    of("fault_that_does_nothing", "fault//gen:count=500,queues=2", 500),
+                    of("fault_loses_all", "fault:loss=100%//gen:count=500", 0),
+                    of("fault_duplicates", "fault:dup=100%//gen:count=300", 600, false),
+                    of("fault_corrupts", "fault:corrupt=50%//gen:count=300", 300),
+                    of("fault_reorders", "fault:reorder=10%,gap=5//gen:count=500", 500, false),
+                    of("fault_delays", "fault:delay=300us//gen:count=500,rate=1M", 500),
+                    of("fault_delays_with_little_room", "fault:delay=20us,hold=3//gen:count=100,size=1000", 100),
+                    of("fault_everything", "fault:reorder=5%,delay=90us,delayed=20%,corrupt=1%//gen:count=500,queues=2",
+                       500, false),
+                    of("fault_in_fault", "fault:delay=50us//fault:reorder=10%//gen:count=300", 300, false),
+                    of("trace", "trace:file=/dev/null,polls=on//gen:count=200,ipv6=50,queues=2", 200),
+                    of("trace_of_fault", "trace:file=/dev/null//fault:delay=30us//gen:count=200", 200)),
+    contract_case_name);
+
+}  // namespace
+}  // namespace netrx
