@@ -111,7 +111,7 @@ Plan plan_tcp(const GroHeld* held, GroRefusal why_not, const Packet& packet, con
   const std::uint32_t full = plan.merge ? held->packet->gso_size : 1;
   const bool short_one =
       packet.gso_size != 0 ? segment.payload != packet.gso_segs * packet.gso_size : segment.payload < full;
-  const bool last = short_one || ends_aggregate(headers);
+  const bool last = short_one || ends_aggregate(segment);
   plan.push_held = held != nullptr && (!plan.merge || last);
   plan.hold = !plan.merge && !last && segment.flush == kNone;
   if (held == nullptr && !plan.hold && plan.why_not == kNone)
