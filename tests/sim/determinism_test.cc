@@ -29,16 +29,16 @@ TEST(Simulation, Table) {
       "seed  received delivered  merged dropped   time us\n"
       "   1         5         5       0       0      1157\n"
       "   2         0         0       0       0      1205\n"
-      "   3       602       166     135     301      1237\n"
-      "   4       602       105     115     382      1710\n"
-      "   5       603        72     221     310     13846\n"
-      "   6       443        83     117     243      1272\n"
+      "   3       602       169     132     301      1236\n"
+      "   4       602       132     115     355      1749\n"
+      "   5       605       112     218     275     13540\n"
+      "   6       569        69     115     385      1171\n"
       "   7        32        32       0       0      1380\n"
-      "   8       103        50      53       0      1418\n"
-      "   9       102        72      10      20      5926\n"
+      "   8       103        52      51       0      1426\n"
+      "   9       102        68      13      21      5833\n"
       "  10       104        58      46       0      2033\n"
       "  11       101        42      49      10      4157\n"
-      "  12       103        24      25      54      1165\n";
+      "  12       103        26      23      54      1165\n";
   std::string table = "seed  received delivered  merged dropped   time us\n";
   for (std::uint64_t seed = 1; seed <= 12; ++seed) {
     const Report report = run_plan(draw_plan(seed), false);
