@@ -221,6 +221,7 @@ bool append(GroHeld& held, Packet& packet, const GroSegment& segment, const GroR
 
   Packet* frag = packet.frags;
   packet.frags = nullptr;
+  packet.has_frags = false;
   packet.len = packet.headlen();
   packet.data_len = 0;
   packet.nr_frags = 0;
