@@ -132,7 +132,10 @@ class HeaderReader {
     if (header == nullptr) return kHeaderCut;
     const wire::Ipv6View ip{header};
     if (ip.payload_length() != left() - wire::Ipv6View::kSize) flush(kIpLength);
-    network() = {.ttl_tos = static_cast<std::uint16_t>(ip.hop_limit() << 8 | ip.traffic_class()), .ipv4 = false};
+    network() = {.ttl_tos = static_cast<std::uint16_t>(ip.hop_limit() << 8 | ip.traffic_class()),
+                 .id = 0,
+                 .ipv4 = false,
+                 .df = false};
     ip_at_ = at_;
     std::uint8_t protocol = ip.next_header();
     pass(wire::Ipv6View::kSize);
