@@ -38,10 +38,20 @@ static_assert(sizeof(GroKey) == 64);
 
 /// The fields of one IP header that the next segment must continue.
 struct GroNetwork {
-  std::uint16_t ttl_tos;  ///< TTL << 8 | TOS, or hop limit << 8 | traffic class
-  std::uint16_t id;       ///< IPv4 only, as is df
-  bool ipv4;
-  bool df;
+  static constexpr std::uint32_t kTtl = 0xff00, kTos = 0xff;  ///< TTL or hop limit, TOS or traffic class
+  static constexpr std::uint32_t kDf = 1u << 16, kIpv4 = 1u << 17;
+
+  std::uint32_t fields;  ///< the bits above
+  std::uint32_t id;      ///< IPv4 only, as is kDf
+
+  static GroNetwork ipv4(std::uint8_t ttl, std::uint8_t tos, bool df, std::uint16_t id) {
+    return {.fields = std::uint32_t{ttl} << 8 | tos | (df ? kDf : 0) | kIpv4, .id = id};
+  }
+  static GroNetwork ipv6(std::uint8_t hop_limit, std::uint8_t traffic_class) {
+    return {.fields = std::uint32_t{hop_limit} << 8 | traffic_class, .id = 0};
+  }
+  bool is_ipv4() const { return (fields & kIpv4) != 0; }
+  bool df() const { return (fields & kDf) != 0; }
 };
 
 /// Which tunnel stands between the outer and the inner IP header.
