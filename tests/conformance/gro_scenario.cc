@@ -85,8 +85,11 @@ Handed handed(const Packet& packet) {
 Result<std::vector<Handed>> kernel_gro(Kernel& kernel, const GroScenario& scenario) {
   kernel.set_feature("rx-gro-list", scenario.settings.fraglist);
   kernel.set_feature("rx-udp-gro-forwarding", scenario.settings.udp_forwarding);
+  // Up to 64 KiB it is IPv4's bound too, above only IPv6's.
+  if (scenario.settings.gro_max_size > 65536) kernel.set_link("gro_max_size", 65536);
   kernel.set_link("gro_max_size", scenario.settings.gro_max_size);
   kernel.set_vxlan(scenario.settings.vxlan);
+  kernel.set_udp_sockets(scenario.settings.sockets);
   return kernel.receive(scenario.poll);
 }
 
@@ -94,8 +97,9 @@ std::vector<Handed> netrx_gro(const GroScenario& scenario) {
   GroOptions options{.fraglist = scenario.settings.fraglist,
                      .udp_forwarding = scenario.settings.udp_forwarding,
                      .gro_max_size = scenario.settings.gro_max_size,
-                     .gro_ipv4_max_size = std::min(scenario.settings.gro_max_size, 65536u)};
-  if (scenario.settings.vxlan) options.endpoints = {{GroEndpoint::Kind::vxlan, wire::VxlanView::kPort}};
+                     .gro_ipv4_max_size = std::min(scenario.settings.gro_max_size, 65536u),
+                     .endpoints = scenario.settings.sockets};
+  if (scenario.settings.vxlan) options.endpoints.push_back({GroEndpoint::Kind::vxlan, wire::VxlanView::kPort});
   const auto gro = std::move(Gro::create(options).value());
   std::deque<OwnPacket> packets;
   for (const Arrival& arrival : scenario.poll) gro->receive(packets.emplace_back(arrival).packet);

@@ -4,9 +4,11 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
+#include <linux/udp.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sched.h>
-#include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +17,7 @@
 #include <cstring>
 #include <fstream>
 #include <stdexcept>
+#include <utility>
 
 #include "kernel_records.h"
 
@@ -75,7 +78,7 @@ int say_nothing(libbpf_print_level, const char*, va_list) { return 0; }
 
 Kernel::Kernel() : object_(nullptr, bpf_object__close), watching_(nullptr, bpf_link__destroy),
                    records_(nullptr, perf_buffer__free) {}
-Kernel::~Kernel() = default;
+Kernel::~Kernel() { set_udp_sockets({}); }
 
 Result<std::unique_ptr<Kernel>> Kernel::open() {
   if (geteuid() != 0) return fail(EPERM, "skipped: needs root, to make a network namespace and to watch the kernel");
@@ -154,11 +157,27 @@ void Kernel::set_link(const std::string& name, std::uint32_t value) {
 
 void Kernel::set_vxlan(bool on) {
   std::string& last = settings_["vxlan"];
-  const std::string word = on ? "add vx type vxlan id 3 dstport 4789 local 127.0.0.1" : "del vx";
+  const std::string word = on ? "add vx type vxlan external dstport 4789 udp6zerocsumrx" : "del vx";
   if (last == word || (last.empty() && !on)) return;
   command("ip link " + word);
   if (on) command("ip link set up dev vx");
   last = word;
+}
+
+void Kernel::set_udp_sockets(const std::vector<GroEndpoint>& sockets) {
+  if (sockets == sockets_) return;
+  for (const int fd : std::exchange(socket_fds_, {})) close(fd);
+  sockets_ = sockets;
+  for (const GroEndpoint& endpoint : sockets_) {
+    const int fd = socket_fds_.emplace_back(socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    sockaddr_in6 any{};
+    any.sin6_family = AF_INET6;
+    any.sin6_port = static_cast<std::uint16_t>(to_be16(endpoint.port));
+    const int gro = endpoint.kind == GroEndpoint::Kind::udp_gro ? 1 : 0;
+    if (bind(fd, reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0 ||
+        setsockopt(fd, IPPROTO_UDP, UDP_GRO, &gro, sizeof gro) != 0)
+      throw std::runtime_error("no UDP socket at port " + std::to_string(endpoint.port));
+  }
 }
 
 Result<std::vector<Handed>> Kernel::receive(std::span<const Arrival> arrivals) {

@@ -9,6 +9,7 @@
 
 #include "handed.h"
 #include "netrx/error.h"
+#include "netrx/gro.h"
 
 struct bpf_object;
 struct bpf_program;
@@ -37,6 +38,8 @@ class Kernel {
   void set_link(const std::string& name, std::uint32_t value);
   /// Whether a VXLAN tunnel ends here, at its usual port.
   void set_vxlan(bool on);
+  /// Bound to these ports of all addresses, those of kind udp_gro with UDP_GRO.
+  void set_udp_sockets(const std::vector<GroEndpoint>& sockets);
 
   /// All frames come in, at most NETRX_MAX_ARRIVALS of at least 14 bytes, and one poll takes them; what the stack was
   /// handed, in order. ETIME: something of them never came up.
@@ -50,6 +53,8 @@ class Kernel {
   void take(const void* record, std::size_t size);
 
   std::map<std::string, std::string> settings_;  ///< as last set
+  std::vector<GroEndpoint> sockets_;
+  std::vector<int> socket_fds_;
   std::vector<std::pair<std::uint32_t, std::string>> gso_names_;
   std::unique_ptr<bpf_object, void (*)(bpf_object*)> object_;
   bpf_program* inject_ = nullptr;
