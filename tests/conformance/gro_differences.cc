@@ -21,6 +21,7 @@ struct Row {
   GroDifference difference;
 };
 
+bool always() { return true; }
 bool since_6_15() { return running_kernel() >= KernelVersion{6, 15}; }
 bool since_6_18() { return running_kernel() >= KernelVersion{6, 18}; }
 
@@ -32,12 +33,21 @@ bool without_vlan() {
   return true;
 }
 
-constexpr const char* kCwr = "from 6.15 a segment merges only if neither it nor the held one has CWR; before, the held one "
-                             "may have it";
+constexpr const char* kCwr =
+    "from 6.15 a segment merges only if neither it nor the held one has CWR; before, the held one "
+    "may have it";
 constexpr const char* kFixed = "from 6.18 ids may stay the same without DF too";
 constexpr const char* kOuter = "from 6.18 an outer header's ids must count or stay the same, with DF too";
 constexpr const char* kInner = "from 6.18 inner and outer ids are fixed or not each for itself, in bits of their own";
-constexpr const char* kNoVlan = "the running kernel is built without CONFIG_VLAN_8021Q: tagged frames are not offloaded";
+constexpr const char* kBeside =
+    "the kernel compares a datagram's ports with the innermost ones of what is held, and takes "
+    "a datagram beside a tunnel for one in it: the held one is flushed";
+constexpr const char* kTunnelBeyond =
+    "the kernel means not to merge tunnels beyond 64 KiB, but asks before it knows that it "
+    "is one, and hands up a packet that no longer says so; of other tunnels such "
+    "packets are lost";
+constexpr const char* kNoVlan =
+    "the running kernel is built without CONFIG_VLAN_8021Q: tagged frames are not offloaded";
 
 constexpr Row kRows[] = {
     {since_6_15, {"ipv? cwr in the second", "1 1 2", "1 3e", kCwr}},
@@ -58,6 +68,8 @@ constexpr Row kRows[] = {
     {since_6_18, {"tunnel ipv4 * with ipv4: both fixed", "4oi", "4o", kInner}},
     {since_6_18, {"tunnel ipv6 * with ipv4: inner ids fixed", "4i", "4o", kInner}},
     {since_6_18, {"tunnel ipv6 * with ipv4: both fixed", "4i", "4o", kInner}},
+    {always, {"a tunnelled flow's ports beside the tunnel*", "1 1 1", "2 1", kBeside}},
+    {always, {"ipv? in vxlan over ipv6 beyond 64 KiB", "12", "10 2", kTunnelBeyond}},
     {without_vlan, {"tag in the frame", "1 1 1 1", "4o", kNoVlan}},
     {without_vlan, {"tag in the frame, other id", "1 1 1 1", "1 1 2o", kNoVlan}},
     {without_vlan, {"two tags in the frame", "1 1 1 1", "4o", kNoVlan}},

@@ -36,8 +36,8 @@ const GroDifference* difference_for(std::span<const GroDifference> rows, const s
 std::string outline(const std::vector<Handed>& up);
 
 /// The difference that netrx wants: when nobody asked for UDP to be merged, it does not verify UDP's checksum, and the
-/// packet goes up with CHECKSUM_NONE where the kernel has made it CHECKSUM_UNNECESSARY. Takes that out of what the kernel
-/// handed up, and nothing else; returns in how many packets.
+/// packet goes up with CHECKSUM_NONE where the kernel has made it CHECKSUM_UNNECESSARY. Takes that out of what the
+/// kernel handed up, and nothing else; returns in how many packets.
 std::size_t forgive_unverified_udp(const GroScenario& scenario, std::vector<Handed>& kernel,
                                    const std::vector<Handed>& ours);
 

@@ -39,10 +39,10 @@ struct OwnPacket {
 
 std::set<std::string> gso_names(std::uint32_t gso_type) {
   static constexpr std::pair<std::uint32_t, const char*> kNames[] = {
-      {kGsoTcpv4, "TCPV4"},   {kGsoDodgy, "DODGY"},   {kGsoTcpEcn, "TCP_ECN"},
-      {kGsoTcpv6, "TCPV6"},   {kGsoGre, "GRE"},       {kGsoTcpFixedId, "TCP_FIXEDID"},
-      {kGsoIpxip4, "IPXIP4"}, {kGsoIpxip6, "IPXIP6"}, {kGsoUdpTunnel, "UDP_TUNNEL"},
-      {kGsoUdp, "UDP"},       {kGsoUdpL4, "UDP_L4"},  {kGsoUdpTunnelCsum, "UDP_TUNNEL_CSUM"},
+      {kGsoTcpv4, "TCPV4"},      {kGsoDodgy, "DODGY"},   {kGsoTcpEcn, "TCP_ECN"},
+      {kGsoTcpv6, "TCPV6"},      {kGsoGre, "GRE"},       {kGsoTcpFixedId, "TCP_FIXEDID"},
+      {kGsoIpxip4, "IPXIP4"},    {kGsoIpxip6, "IPXIP6"}, {kGsoUdpTunnel, "UDP_TUNNEL"},
+      {kGsoUdp, "UDP"},          {kGsoUdpL4, "UDP_L4"},  {kGsoUdpTunnelCsum, "UDP_TUNNEL_CSUM"},
       {kGsoFraglist, "FRAGLIST"}};
   std::set<std::string> names;
   for (const auto& [bit, name] : kNames) {

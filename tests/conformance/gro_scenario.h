@@ -16,7 +16,7 @@ struct GroSettings {
   bool fraglist = false;        ///< rx-gro-list
   bool udp_forwarding = false;  ///< rx-udp-gro-forwarding
   std::uint32_t gro_max_size = 65536;
-  bool vxlan = false;                      ///< a VXLAN tunnel ends at its usual port
+  bool vxlan = false;                     ///< a VXLAN tunnel ends at its usual port
   std::vector<GroEndpoint> sockets = {};  ///< UDP sockets: of kind udp_gro and udp
 
   bool operator==(const GroSettings&) const = default;

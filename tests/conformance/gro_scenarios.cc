@@ -65,8 +65,9 @@ void fix_ipv4(Frame& frame) {
 
 void fix_tcp(Frame& frame, Family family) {
   const std::size_t at = transport_at(family);
-  const std::span<const std::uint8_t> addresses =
-      family == Family::ipv4 ? std::span(frame.bytes).subspan(kIpAt + 12, 8) : std::span(frame.bytes).subspan(kIpAt + 8, 32);
+  const std::span<const std::uint8_t> addresses = family == Family::ipv4
+                                                      ? std::span(frame.bytes).subspan(kIpAt + 12, 8)
+                                                      : std::span(frame.bytes).subspan(kIpAt + 8, 32);
   const std::span<const std::uint8_t> segment = std::span(frame.bytes).subspan(at);
   std::memset(&frame.bytes[at + 16], 0, 2);
   const Be16 sum = wire::csum_fold(wire::csum_partial(
@@ -77,11 +78,13 @@ void fix_tcp(Frame& frame, Family family) {
 /// The same poll over both IP versions.
 class Both {
  public:
-  void tcp(const std::string& name, const Segments& segments, const std::function<void(std::size_t, Frame&, Family)>& change = {}) {
+  void tcp(const std::string& name, const Segments& segments,
+           const std::function<void(std::size_t, Frame&, Family)>& change = {}) {
     for (const Family family : {Family::ipv4, Family::ipv6})
-      all.push_back({named(name, family), settings, arrivals(tcp_frames(family, segments), [&](std::size_t i, Frame& frame) {
-                       if (change) change(i, frame, family);
-                     })});
+      all.push_back(
+          {named(name, family), settings, arrivals(tcp_frames(family, segments), [&](std::size_t i, Frame& frame) {
+             if (change) change(i, frame, family);
+           })});
   }
   void special(const std::string& name, const std::function<void(Segment&)>& change) {
     tcp(name + " in the second", stream_with(1, change));
@@ -115,8 +118,12 @@ std::vector<std::uint8_t> timestamps(std::uint8_t value) {
 }
 
 void add_tcp_headers(Both& both) {
-  for (const auto& [name, flag] : {std::pair{"fin", TcpView::kFin}, {"syn", TcpView::kSyn}, {"rst", TcpView::kRst},
-                                   {"psh", TcpView::kPsh}, {"urg", TcpView::kUrg}, {"ece", TcpView::kEce},
+  for (const auto& [name, flag] : {std::pair{"fin", TcpView::kFin},
+                                   {"syn", TcpView::kSyn},
+                                   {"rst", TcpView::kRst},
+                                   {"psh", TcpView::kPsh},
+                                   {"urg", TcpView::kUrg},
+                                   {"ece", TcpView::kEce},
                                    {"cwr", TcpView::kCwr}})
     both.special(name, [flag = flag](Segment& s) { s.flags |= flag; });
   for (const auto& [name, flags] : {std::pair<const char*, unsigned>{"all with cwr", TcpView::kAck | TcpView::kCwr},
@@ -216,7 +223,8 @@ void add_ids(std::vector<GroScenario>& all) {
 void add_ipv4_headers(std::vector<GroScenario>& all) {
   const auto changed = [&](const std::string& name, const std::function<void(Frame&)>& change, bool fix = true) {
     for (const std::size_t which : {0u, 1u})
-      all.push_back({name + " in segment " + std::to_string(which), {},
+      all.push_back({name + " in segment " + std::to_string(which),
+                     {},
                      arrivals(tcp_frames(Family::ipv4, stream(3)), [&](std::size_t i, Frame& frame) {
                        if (i != which) return;
                        change(frame);
@@ -272,9 +280,9 @@ void add_ipv6_headers(std::vector<GroScenario>& all) {
     all.push_back(ipv6_with("fragment", [](FrameBuilder& f, std::uint32_t) { f.ipv6_fragment(0, true); }, every));
     all.push_back(ipv6_with("unknown header", [](FrameBuilder& f, std::uint32_t) { f.ports(132, 1, 2); }, every));
   }
-  all.push_back(ipv6_with("options that differ",
-                          [](FrameBuilder& f, std::uint32_t i) { f.dest_opts(static_cast<std::uint8_t>(i == 2)); },
-                          true));
+  all.push_back(ipv6_with(
+      "options that differ", [](FrameBuilder& f, std::uint32_t i) { f.dest_opts(static_cast<std::uint8_t>(i == 2)); },
+      true));
   Segments labels = stream(4);
   labels[2].flow_label = 5;
   all.push_back({"ipv6 flow label differs", {}, arrivals(tcp_frames(Family::ipv6, labels))});
@@ -286,7 +294,8 @@ void add_ipv6_headers(std::vector<GroScenario>& all) {
                                         {"payload length 0", 4, 0},
                                         {"other source", 23, 9},
                                         {"other destination", 39, 9}})
-    all.push_back({std::string("ipv6 ") + name, {},
+    all.push_back({std::string("ipv6 ") + name,
+                   {},
                    arrivals(tcp_frames(Family::ipv6, stream(3)), [at = at, value = value](std::size_t i, Frame& frame) {
                      if (i != 1) return;
                      frame.bytes[kIpAt + at] = static_cast<std::uint8_t>(value);
@@ -336,7 +345,8 @@ std::vector<GroScenario> limit_scenarios() {
   both.tcp("63 segments of 9000", stream(63, 9000));
   // With 1023 bytes a segment the 64th would just stay below 65536; with 9357 the 7th just reaches it.
   for (const std::size_t size : {1039u, 1040u, 1041u, 4095u, 4096u, 8187u, 8186u}) {
-    both.tcp("segments of " + std::to_string(size) + " up to 64 KiB", stream(std::min<std::size_t>(63, 66000 / size + 2), size));
+    both.tcp("segments of " + std::to_string(size) + " up to 64 KiB",
+             stream(std::min<std::size_t>(63, 66000 / size + 2), size));
   }
   for (const std::uint32_t size : {8000u, 20000u, 200000u}) {
     both.settings.gro_max_size = size;
@@ -347,7 +357,8 @@ std::vector<GroScenario> limit_scenarios() {
     Segments segments;
     for (std::uint32_t round = 0; round < 3; ++round)
       for (std::size_t flow = 0; flow < flows; ++flow)
-        segments.push_back({.at = 1000 * round, .port = static_cast<std::uint16_t>(flow + 1),
+        segments.push_back({.at = 1000 * round,
+                            .port = static_cast<std::uint16_t>(flow + 1),
                             .id = static_cast<std::uint16_t>(round)});
     both.tcp(std::to_string(flows) + " flows", segments);
     for (GroScenario with_hash : {both.all[both.all.size() - 2], both.all.back()}) {
@@ -388,11 +399,20 @@ std::vector<GroScenario> tag_scenarios() {
   tagged("tag taken out", [&](std::size_t, Arrival& a) { with(a, kEthP8021q, 5); });
   tagged("tag taken out, other id", [&](std::size_t i, Arrival& a) { with(a, kEthP8021q, i == 1 ? 6 : 5); });
   tagged("tag taken out, other priority", [&](std::size_t i, Arrival& a) { with(a, kEthP8021q, i == 1 ? 0x2005 : 5); });
-  tagged("tag taken out, other protocol", [&](std::size_t i, Arrival& a) { with(a, i == 1 ? kEthP8021ad : kEthP8021q, 5); });
-  tagged("tag taken out of one", [&](std::size_t i, Arrival& a) { if (i == 1) with(a, kEthP8021q, 5); });
-  tagged("tag 0 taken out of one", [&](std::size_t i, Arrival& a) { if (i == 1) with(a, kEthP8021q, 0); });
-  tagged("other link source", [&](std::size_t i, Arrival& a) { if (i == 1) a.frame.bytes[11] ^= 1; });
-  tagged("other link destination", [&](std::size_t i, Arrival& a) { if (i == 1) a.frame.bytes[5] ^= 2; });
+  tagged("tag taken out, other protocol",
+         [&](std::size_t i, Arrival& a) { with(a, i == 1 ? kEthP8021ad : kEthP8021q, 5); });
+  tagged("tag taken out of one", [&](std::size_t i, Arrival& a) {
+    if (i == 1) with(a, kEthP8021q, 5);
+  });
+  tagged("tag 0 taken out of one", [&](std::size_t i, Arrival& a) {
+    if (i == 1) with(a, kEthP8021q, 0);
+  });
+  tagged("other link source", [&](std::size_t i, Arrival& a) {
+    if (i == 1) a.frame.bytes[11] ^= 1;
+  });
+  tagged("other link destination", [&](std::size_t i, Arrival& a) {
+    if (i == 1) a.frame.bytes[5] ^= 2;
+  });
   const auto in_band = [&](const std::string& name, const std::function<void(FrameBuilder&, std::uint32_t)>& tag,
                            Be16 outer = Be16{}) {
     GroScenario scenario{name, {}, {}};
@@ -415,11 +435,13 @@ std::vector<GroScenario> tag_scenarios() {
 namespace {
 
 enum class Tunnel { ip, gre, gre_key, gre_csum, gre_seq, gre_ethernet, vxlan, vxlan_without_csum };
-constexpr std::pair<const char*, Tunnel> kTunnels[] = {
-    {"ip", Tunnel::ip},           {"gre", Tunnel::gre},
-    {"gre key", Tunnel::gre_key}, {"gre checksum", Tunnel::gre_csum},
-    {"gre ethernet", Tunnel::gre_ethernet},
-    {"vxlan", Tunnel::vxlan},     {"vxlan without checksum", Tunnel::vxlan_without_csum}};
+constexpr std::pair<const char*, Tunnel> kTunnels[] = {{"ip", Tunnel::ip},
+                                                       {"gre", Tunnel::gre},
+                                                       {"gre key", Tunnel::gre_key},
+                                                       {"gre checksum", Tunnel::gre_csum},
+                                                       {"gre ethernet", Tunnel::gre_ethernet},
+                                                       {"vxlan", Tunnel::vxlan},
+                                                       {"vxlan without checksum", Tunnel::vxlan_without_csum}};
 
 /// One packet in a tunnel.
 struct Inside {
@@ -474,17 +496,32 @@ void add_tunnel(std::vector<GroScenario>& all, const std::string& name, const In
   };
   add("in order", [](std::size_t, Inside&, Segment&) {});
   add("outer df, ids count", [](std::size_t, Inside& o, Segment&) { o.outside.df = true; });
-  add("outer df, ids fixed", [](std::size_t, Inside& o, Segment&) { o.outside.df = true; o.outside.id = 0; });
-  add("outer df, ids jump", [](std::size_t i, Inside& o, Segment&) { o.outside.df = true; o.outside.id = static_cast<std::uint16_t>(7 * i); });
+  add("outer df, ids fixed", [](std::size_t, Inside& o, Segment&) {
+    o.outside.df = true;
+    o.outside.id = 0;
+  });
+  add("outer df, ids jump", [](std::size_t i, Inside& o, Segment&) {
+    o.outside.df = true;
+    o.outside.id = static_cast<std::uint16_t>(7 * i);
+  });
   add("outer ids fixed", [](std::size_t, Inside& o, Segment&) { o.outside.id = 0; });
   add("inner ids fixed", [](std::size_t, Inside&, Segment& s) { s.id = 0; });
-  add("both fixed", [](std::size_t, Inside& o, Segment& s) { o.outside.df = true; o.outside.id = s.id = 0; });
+  add("both fixed", [](std::size_t, Inside& o, Segment& s) {
+    o.outside.df = true;
+    o.outside.id = s.id = 0;
+  });
   add("outer ttl", [](std::size_t i, Inside& o, Segment&) { o.outside.ttl = i == 2 ? 9 : 64; });
   add("outer congestion", [](std::size_t i, Inside& o, Segment&) { o.outside.tos = i == 2 ? 3 : 0; });
   add("inner ttl", [](std::size_t i, Inside&, Segment& s) { s.ttl = i == 2 ? 9 : 64; });
-  add("inner gap", [](std::size_t i, Inside&, Segment& s) { if (i >= 2) s.at += 1; });
-  add("inner psh", [](std::size_t i, Inside&, Segment& s) { if (i == 2) s.flags |= TcpView::kPsh; });
-  add("other key or port", [](std::size_t i, Inside& o, Segment&) { if (i == 2) o.key = o.port = 77; });
+  add("inner gap", [](std::size_t i, Inside&, Segment& s) {
+    if (i >= 2) s.at += 1;
+  });
+  add("inner psh", [](std::size_t i, Inside&, Segment& s) {
+    if (i == 2) s.flags |= TcpView::kPsh;
+  });
+  add("other key or port", [](std::size_t i, Inside& o, Segment&) {
+    if (i == 2) o.key = o.port = 77;
+  });
 }
 
 }  // namespace
@@ -504,10 +541,33 @@ std::vector<GroScenario> tunnel_scenarios() {
     nested.poll.push_back({.frame = tcp(ip(frame, Family::ipv4), {.at = 1000 * i}).build()});
   }
   all.push_back(nested);
-  all.push_back(in_tunnel("gre with sequence numbers", {.tunnel = Tunnel::gre_seq}, [](std::size_t, Inside&, Segment&) {}));
-  GroScenario nobody = in_tunnel("vxlan that nobody ends", {.tunnel = Tunnel::vxlan}, [](std::size_t, Inside&, Segment&) {});
+  all.push_back(
+      in_tunnel("gre with sequence numbers", {.tunnel = Tunnel::gre_seq}, [](std::size_t, Inside&, Segment&) {}));
+  GroScenario nobody =
+      in_tunnel("vxlan that nobody ends", {.tunnel = Tunnel::vxlan}, [](std::size_t, Inside&, Segment&) {});
   nobody.settings.vxlan = false;
   all.push_back(nobody);
+  for (const Family inner : {Family::ipv4, Family::ipv6}) {
+    GroScenario large{named("in vxlan over ipv6 beyond 64 KiB", inner), {.gro_max_size = 100000, .vxlan = true}, {}};
+    for (std::uint32_t i = 0; i < 12; ++i)
+      large.poll.push_back({.frame = tunnelled({.tunnel = Tunnel::vxlan, .outer = Family::ipv6, .inner = inner},
+                                               {.at = 6000 * i, .size = 6000, .id = static_cast<std::uint16_t>(i)})});
+    all.push_back(large);
+  }
+  // A datagram in a tunnel, and one beside it with the same ports and the tunnel's addresses.
+  for (const bool continues : {false, true}) {
+    const auto inside = [](std::uint16_t id) {
+      FrameBuilder frame;
+      ip(frame.eth(), Family::ipv4, {.df = false, .id = id}).udp(999, wire::VxlanView::kPort).vxlan(3).eth();
+      return ip(frame, Family::ipv4, {.df = false, .id = id}).udp(6, 443).payload(100).build();
+    };
+    FrameBuilder frame;
+    ip(frame.eth(), Family::ipv4, {.df = false, .id = static_cast<std::uint16_t>(continues ? 2 : 77)}).udp(6, 443);
+    all.push_back(
+        {std::string("a tunnelled flow's ports beside the tunnel") + (continues ? ", as if it continued" : ""),
+         {.udp_forwarding = true, .vxlan = true},
+         arrivals({inside(1), frame.payload(100).build(), inside(2)})});
+  }
   return all;
 }
 
@@ -564,8 +624,16 @@ void add_udp(UdpPolls& polls) {
   polls.add("df", {{}, {}, {.network = {.df = true}}, {}});
   polls.add("ids with a jump", {{}, {}, {.network = {.df = false, .id = 5}}, {.network = {.df = false, .id = 5}}});
   polls.add("all with df", Datagrams(5, {.network = {.df = true}}));
-  polls.add("nine flows", {{.port = 1}, {.port = 2}, {.port = 3}, {.port = 4}, {.port = 5}, {.port = 6}, {.port = 7},
-                           {.port = 8}, {.port = 9}, {.port = 1}});
+  polls.add("nine flows", {{.port = 1},
+                           {.port = 2},
+                           {.port = 3},
+                           {.port = 4},
+                           {.port = 5},
+                           {.port = 6},
+                           {.port = 7},
+                           {.port = 8},
+                           {.port = 9},
+                           {.port = 1}});
   const auto changed = [&](const std::string& name, const UdpChange& change) {
     for (const std::size_t which : {0u, 1u})
       polls.add(name + " in datagram " + std::to_string(which), Datagrams(3),
@@ -573,7 +641,8 @@ void add_udp(UdpPolls& polls) {
                   if (i == which) change(i, frame, family);
                 });
   };
-  changed("no checksum", [](std::size_t, Frame& f, Family family) { std::memset(&f.bytes[transport_at(family) + 6], 0, 2); });
+  changed("no checksum",
+          [](std::size_t, Frame& f, Family family) { std::memset(&f.bytes[transport_at(family) + 6], 0, 2); });
   changed("wrong checksum", [](std::size_t, Frame& f, Family) { f.bytes.back() ^= 1; });
   changed("wrong length", [](std::size_t, Frame& f, Family family) { f.bytes[transport_at(family) + 5] ^= 1; });
   changed("padding", [](std::size_t, Frame& f, Family) { f.bytes.resize(f.size() + 4); });

@@ -15,8 +15,8 @@ namespace netrx::conformance {
 /// A packet as its device hands it over: what both devices under test are fed.
 struct Arrival {
   wire::Frame frame;
-  std::uint32_t hash = 0;        ///< the device's; 0: none
-  Be16 vlan_proto{};             ///< a tag the device took out of the frame; 0: none
+  std::uint32_t hash = 0;  ///< the device's; 0: none
+  Be16 vlan_proto{};       ///< a tag the device took out of the frame; 0: none
   std::uint16_t vlan_tci = 0;
 };
 

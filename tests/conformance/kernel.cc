@@ -35,7 +35,7 @@ void command(const std::string& line) {
 }
 
 std::uint32_t network_namespace() {
-  struct stat status {};
+  struct stat status{};
   if (stat("/proc/thread-self/ns/net", &status) != 0) throw std::runtime_error("no /proc/thread-self/ns/net");
   return static_cast<std::uint32_t>(status.st_ino);
 }
@@ -76,8 +76,10 @@ int say_nothing(libbpf_print_level, const char*, va_list) { return 0; }
 
 }  // namespace
 
-Kernel::Kernel() : object_(nullptr, bpf_object__close), watching_(nullptr, bpf_link__destroy),
-                   records_(nullptr, perf_buffer__free) {}
+Kernel::Kernel()
+    : object_(nullptr, bpf_object__close),
+      watching_(nullptr, bpf_link__destroy),
+      records_(nullptr, perf_buffer__free) {}
 Kernel::~Kernel() { set_udp_sockets({}); }
 
 Result<std::unique_ptr<Kernel>> Kernel::open() {
