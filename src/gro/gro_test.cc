@@ -773,6 +773,27 @@ TEST_F(GroTunnels, ATunnelWithinATunnel) {
   receive(tcp(ip(frame, Family::ipv4, s), s).build());
   EXPECT_EQ(last.why_not(), kTunnelNested);
 }
+TEST_F(GroTunnels, AFraglistOfUdpInIpOrGreComesOutAsSegments) {
+  rules.fraglist = true;
+  for (const Kind kind : {Kind::ip, Kind::gre, Kind::vxlan}) {
+    std::vector<Frame> frames;
+    for (std::uint16_t id = 0; id < 3; ++id) {
+      FrameBuilder frame;
+      ip(frame.eth(), Family::ipv4, {.df = false, .id = id});
+      if (kind == Kind::gre) frame.gre();
+      if (kind == Kind::vxlan) frame.udp(999, wire::VxlanView::kPort).vxlan(7).eth();
+      frames.push_back(ip(frame, Family::ipv4, {.df = false, .id = id}).udp(1, 2).payload(100).build());
+    }
+    up.clear();
+    run(frames);
+    ASSERT_EQ(up.size(), 1u);
+    EXPECT_EQ(up[0]->gso_segs, 3u);
+    const bool chained = kind == Kind::vxlan;
+    EXPECT_EQ((up[0]->gso_type & kGsoFraglist) != 0, chained);
+    EXPECT_EQ(up[0]->gso_type & kGsoUdpL4, kGsoUdpL4);
+    EXPECT_EQ(up[0]->ip_summed, chained ? IpSummed::unnecessary : IpSummed::partial);
+  }
+}
 TEST_F(GroTunnels, AnOuterChecksumVouchesForTheInnerOne) {
   Frame frame = tunnelled(Kind::vxlan, {}, {});
   Packet& one = packet(frame);
