@@ -65,6 +65,7 @@ void PacketPool::reset(Packet& packet) const {
   packet.mac_header = packet.network_header = packet.transport_header = 0;
   packet.l4_hash = packet.sw_hash = packet.vlan_present = packet.encapsulation = packet.gro_held = packet.has_frags =
       false;
+  packet.spare = 0;
   packet.ip_summed = IpSummed::none;
   packet.pkt_type = PacketKind::host;
   packet.csum_level = 0;
