@@ -4,10 +4,12 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
+#include <fcntl.h>
 #include <linux/udp.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,6 +18,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <stdexcept>
 #include <utility>
 
@@ -26,7 +29,6 @@ namespace netrx::conformance {
 namespace {
 
 constexpr const char* kSender = "va";
-constexpr const char* kReceiver = "vb";
 constexpr std::size_t kRingPages = 512;  // a CPU's; two of the largest polls
 constexpr std::chrono::seconds kPatience{10};
 
@@ -61,7 +63,6 @@ class PinnedToOneCpu {
 
 arrival_record record_of(const Arrival& arrival) {
   arrival_record record{.len = static_cast<std::uint32_t>(arrival.frame.size()),
-                        .set_hash = arrival.hash != 0,
                         .hash = arrival.hash,
                         .vlan_proto = static_cast<std::uint16_t>(arrival.vlan_proto),
                         .vlan_tci = arrival.vlan_tci,
@@ -92,8 +93,12 @@ Result<std::unique_ptr<Kernel>> Kernel::open() {
 }
 
 Result<void> Kernel::make_network() {
-  if (unshare(CLONE_NEWNET) != 0)
+  if (unshare(CLONE_NEWNET | CLONE_NEWNS) != 0)
     return fail(errno, std::string("skipped: no network namespace of our own: ") + std::strerror(errno));
+  // sysfs shows the devices of the namespace in which it was mounted.
+  if (mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+      mount("sysfs", "/sys", "sysfs", 0, nullptr) != 0)
+    return fail(errno, std::string("skipped: no sysfs of our own: ") + std::strerror(errno));
   // IPv6 would talk of its own accord.
   for (const char* which : {"all", "default"})
     std::ofstream(std::string("/proc/sys/net/ipv6/conf/") + which + "/disable_ipv6") << 1;
@@ -102,7 +107,7 @@ Result<void> Kernel::make_network() {
   command(std::string("ip link add ") + kSender + " mtu 9202 type veth peer name " + kReceiver +
           " mtu 9202 address 02:00:00:00:00:01");
   command(std::string("ethtool -K ") + kSender + " tso off");
-  command(std::string("ethtool -K ") + kReceiver + " gro on");
+  command(std::string("ethtool -K ") + Kernel::kReceiver + " gro on");
   for (const char* device : {kSender, kReceiver}) command(std::string("ip link set up dev ") + device);
   return {};
 }
@@ -157,6 +162,19 @@ void Kernel::set_link(const std::string& name, std::uint32_t value) {
   last = word;
 }
 
+int Kernel::write(const std::string& path, const std::string& text) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return errno;
+  const int error = ::write(fd, text.data(), text.size()) < 0 ? errno : 0;
+  close(fd);
+  return error;
+}
+
+std::string Kernel::read(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
 void Kernel::set_vxlan(bool on) {
   std::string& last = settings_["vxlan"];
   const std::string word = on ? "add vx type vxlan external dstport 4789 udp6zerocsumrx" : "del vx";
@@ -182,7 +200,7 @@ void Kernel::set_udp_sockets(const std::vector<GroEndpoint>& sockets) {
   }
 }
 
-Result<std::vector<Handed>> Kernel::receive(std::span<const Arrival> arrivals) {
+Result<std::vector<Seen>> Kernel::receive(std::span<const Arrival> arrivals) {
   if (arrivals.size() > NETRX_MAX_ARRIVALS) throw std::logic_error("more arrivals than one poll takes");
   control_record control{.arrivals = static_cast<std::uint32_t>(arrivals.size()),
                          .out_ifindex = if_nametoindex(kSender),
@@ -210,7 +228,7 @@ Result<std::vector<Handed>> Kernel::receive(std::span<const Arrival> arrivals) {
   while (came < arrivals.size() && std::chrono::steady_clock::now() < give_up) {
     perf_buffer__poll(records_.get(), 10);
     came = 0;
-    for (const Handed& one : taken_) came += one.arrivals();
+    for (const Seen& one : taken_) came += one.handed.arrivals();
   }
   if (lost_ != 0) return fail(ENOBUFS, "the perf ring was too small");
   if (came != arrivals.size())
@@ -223,7 +241,8 @@ void Kernel::take(const void* record, std::size_t size) {
   if (size < sizeof seen) return;
   std::memcpy(&seen, record, sizeof seen);
   const auto* bytes = static_cast<const std::uint8_t*>(record) + sizeof seen;
-  Handed& handed = taken_.emplace_back();
+  taken_.push_back({.handed = {}, .cpu = seen.cpu, .l4_hash = seen.l4_hash != 0});
+  Handed& handed = taken_.back().handed;
   handed.link_header.assign(seen.link_header, seen.link_header + NETRX_LINK_HEADER);
   handed.bytes.assign(bytes, bytes + std::min<std::size_t>({seen.len, NETRX_MAX_SEEN_BYTES, size - sizeof seen}));
   handed.len = seen.len;

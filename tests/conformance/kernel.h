@@ -19,6 +19,13 @@ struct perf_buffer;
 
 namespace netrx::conformance {
 
+/// A packet of the kernel's, and what else is known of it.
+struct Seen {
+  Handed handed;
+  std::uint32_t cpu = 0;  ///< that handed it to the stack
+  bool l4_hash = false;
+};
+
 /// The running kernel as a device under test. It lives in a network namespace that this process makes for itself: a
 /// veth pair, frames sent into one end, the other end's packets watched where they enter the stack. The namespace, the
 /// pair and the programs in the kernel end with the process, however it ends.
@@ -32,6 +39,11 @@ class Kernel {
   Kernel(const Kernel&) = delete;
   Kernel& operator=(const Kernel&) = delete;
 
+  /// Writes a file of /proc or /sys as it looks from inside the namespace; returns 0 or the errno.
+  static int write(const std::string& path, const std::string& text);
+  static std::string read(const std::string& path);
+  static constexpr const char* kReceiver = "vb";
+
   /// A feature of the receiving device, by ethtool's name: "rx-gro-list".
   void set_feature(const std::string& name, bool on);
   /// `ip link set` of the receiving device: ("gro_max_size", 65536).
@@ -43,7 +55,7 @@ class Kernel {
 
   /// All frames come in, at most NETRX_MAX_ARRIVALS of at least 14 bytes, and one poll takes them; what the stack was
   /// handed, in order. ETIME: something of them never came up.
-  Result<std::vector<Handed>> receive(std::span<const Arrival> arrivals);
+  Result<std::vector<Seen>> receive(std::span<const Arrival> arrivals);
 
  private:
   Kernel();
@@ -62,7 +74,7 @@ class Kernel {
   bpf_map* control_ = nullptr;
   std::unique_ptr<bpf_link, int (*)(bpf_link*)> watching_;
   std::unique_ptr<perf_buffer, void (*)(perf_buffer*)> records_;
-  std::vector<Handed> taken_;
+  std::vector<Seen> taken_;
   std::uint64_t lost_ = 0;
 };
 
