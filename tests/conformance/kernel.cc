@@ -92,7 +92,13 @@ Result<std::unique_ptr<Kernel>> Kernel::open() {
   return kernel;
 }
 
+const NetworkNamespace& Kernel::home() {
+  static const NetworkNamespace home;
+  return home;
+}
+
 Result<void> Kernel::make_network() {
+  home();
   if (unshare(CLONE_NEWNET | CLONE_NEWNS) != 0)
     return fail(errno, std::string("skipped: no network namespace of our own: ") + std::strerror(errno));
   // sysfs shows the devices of the namespace in which it was mounted.

@@ -10,6 +10,7 @@
 #include "handed.h"
 #include "netrx/error.h"
 #include "netrx/gro.h"
+#include "restored_sysctls.h"
 
 struct bpf_object;
 struct bpf_program;
@@ -38,6 +39,9 @@ class Kernel {
   ~Kernel();
   Kernel(const Kernel&) = delete;
   Kernel& operator=(const Kernel&) = delete;
+
+  /// The namespace in which the program was started: if it is the machine's first, it sees all of /proc/sys/net/core.
+  static const NetworkNamespace& home();
 
   /// Writes a file of /proc or /sys as it looks from inside the namespace; returns 0 or the errno.
   static int write(const std::string& path, const std::string& text);
