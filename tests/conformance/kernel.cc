@@ -8,7 +8,6 @@
 #include <linux/udp.h>
 #include <net/if.h>
 #include <netinet/in.h>
-#include <sched.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -42,25 +41,6 @@ std::uint32_t network_namespace() {
   return static_cast<std::uint32_t>(status.st_ino);
 }
 
-/// Runs the calling thread on one CPU only, as long as it lives.
-class PinnedToOneCpu {
- public:
-  PinnedToOneCpu() {
-    sched_getaffinity(0, sizeof before_, &before_);
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    for (int cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++cpu)
-      if (CPU_ISSET(cpu, &before_)) CPU_SET(cpu, &one);
-    sched_setaffinity(0, sizeof one, &one);
-  }
-  ~PinnedToOneCpu() { sched_setaffinity(0, sizeof before_, &before_); }
-  PinnedToOneCpu(const PinnedToOneCpu&) = delete;
-  PinnedToOneCpu& operator=(const PinnedToOneCpu&) = delete;
-
- private:
-  cpu_set_t before_{};
-};
-
 arrival_record record_of(const Arrival& arrival) {
   arrival_record record{.len = static_cast<std::uint32_t>(arrival.frame.size()),
                         .hash = arrival.hash,
@@ -76,6 +56,15 @@ arrival_record record_of(const Arrival& arrival) {
 int say_nothing(libbpf_print_level, const char*, va_list) { return 0; }
 
 }  // namespace
+
+PinnedTo::PinnedTo(int cpu) {
+  sched_getaffinity(0, sizeof before_, &before_);
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(cpu, &one);
+  if (sched_setaffinity(0, sizeof one, &one) != 0) throw std::runtime_error("no CPU " + std::to_string(cpu));
+}
+PinnedTo::~PinnedTo() { sched_setaffinity(0, sizeof before_, &before_); }
 
 Kernel::Kernel()
     : object_(nullptr, bpf_object__close),
@@ -206,7 +195,16 @@ void Kernel::set_udp_sockets(const std::vector<GroEndpoint>& sockets) {
   }
 }
 
-Result<std::vector<Seen>> Kernel::receive(std::span<const Arrival> arrivals) {
+std::vector<int> Kernel::cpus() {
+  cpu_set_t allowed;
+  sched_getaffinity(0, sizeof allowed, &allowed);
+  std::vector<int> all;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+    if (CPU_ISSET(cpu, &allowed)) all.push_back(cpu);
+  return all;
+}
+
+Result<std::vector<Seen>> Kernel::receive(std::span<const Arrival> arrivals, int cpu) {
   if (arrivals.size() > NETRX_MAX_ARRIVALS) throw std::logic_error("more arrivals than one poll takes");
   control_record control{.arrivals = static_cast<std::uint32_t>(arrivals.size()),
                          .out_ifindex = if_nametoindex(kSender),
@@ -219,7 +217,7 @@ Result<std::vector<Seen>> Kernel::receive(std::span<const Arrival> arrivals) {
     const arrival_record record = record_of(arrivals[key]);
     bpf_map__update_elem(arrivals_, &key, sizeof key, &record, sizeof record, 0);
   }
-  const PinnedToOneCpu pinned;
+  const PinnedTo pinned(cpu);
   taken_.clear();
   lost_ = 0;
   std::array<std::uint8_t, 64> some_frame{};

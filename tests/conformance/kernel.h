@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <sched.h>
+
 #include <map>
 #include <memory>
 #include <span>
@@ -25,6 +27,18 @@ struct Seen {
   Handed handed;
   std::uint32_t cpu = 0;  ///< that handed it to the stack
   bool l4_hash = false;
+};
+
+/// Runs the calling thread on one CPU only, as long as it lives.
+class PinnedTo {
+ public:
+  explicit PinnedTo(int cpu);
+  ~PinnedTo();
+  PinnedTo(const PinnedTo&) = delete;
+  PinnedTo& operator=(const PinnedTo&) = delete;
+
+ private:
+  cpu_set_t before_{};
 };
 
 /// The running kernel as a device under test. It lives in a network namespace that this process makes for itself: a
@@ -57,9 +71,12 @@ class Kernel {
   /// Bound to these ports of all addresses, those of kind udp_gro with UDP_GRO.
   void set_udp_sockets(const std::vector<GroEndpoint>& sockets);
 
-  /// All frames come in, at most NETRX_MAX_ARRIVALS of at least 14 bytes, and one poll takes them; what the stack was
-  /// handed, in order. ETIME: something of them never came up.
-  Result<std::vector<Seen>> receive(std::span<const Arrival> arrivals);
+  /// All frames come in on `cpu`, at most NETRX_MAX_ARRIVALS of at least 14 bytes, and one poll takes them; what the
+  /// stack was handed, of each CPU in order. ETIME: something of them never came up.
+  Result<std::vector<Seen>> receive(std::span<const Arrival> arrivals, int cpu = cpus().front());
+
+  /// The CPUs that this process may use.
+  static std::vector<int> cpus();
 
  private:
   Kernel();
