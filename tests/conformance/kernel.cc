@@ -30,6 +30,7 @@ namespace {
 constexpr const char* kSender = "va";
 constexpr std::size_t kRingPages = 512;  // a CPU's; two of the largest polls
 constexpr std::chrono::seconds kPatience{10};
+constexpr std::chrono::milliseconds kPatienceForMost{200};
 
 void command(const std::string& line) {
   if (std::system(line.c_str()) != 0) throw std::runtime_error("failed: " + line);
@@ -204,7 +205,25 @@ std::vector<int> Kernel::cpus() {
   return all;
 }
 
-Result<std::vector<Seen>> Kernel::receive(std::span<const Arrival> arrivals, int cpu) {
+Result<std::vector<Seen>> Kernel::receive(std::span<const Arrival> arrivals) {
+  const PinnedTo pinned(cpus().front());
+  if (const auto sent = send(arrivals); !sent) return std::unexpected(sent.error());
+  const std::size_t came = wait_for(arrivals.size(), kPatience);
+  if (lost_ != 0) return fail(ENOBUFS, "the perf ring was too small");
+  if (came != arrivals.size())
+    return fail(ETIME, std::to_string(came) + " of " + std::to_string(arrivals.size()) + " packets came up");
+  return std::move(taken_);
+}
+
+Result<std::vector<Seen>> Kernel::receive_on(int cpu, std::span<const Arrival> arrivals) {
+  const PinnedTo pinned(cpu);
+  if (const auto sent = send(arrivals); !sent) return std::unexpected(sent.error());
+  wait_for(arrivals.size(), kPatienceForMost);
+  if (lost_ != 0) return fail(ENOBUFS, "the perf ring was too small");
+  return std::move(taken_);
+}
+
+Result<void> Kernel::send(std::span<const Arrival> arrivals) {
   if (arrivals.size() > NETRX_MAX_ARRIVALS) throw std::logic_error("more arrivals than one poll takes");
   control_record control{.arrivals = static_cast<std::uint32_t>(arrivals.size()),
                          .out_ifindex = if_nametoindex(kSender),
@@ -217,7 +236,6 @@ Result<std::vector<Seen>> Kernel::receive(std::span<const Arrival> arrivals, int
     const arrival_record record = record_of(arrivals[key]);
     bpf_map__update_elem(arrivals_, &key, sizeof key, &record, sizeof record, 0);
   }
-  const PinnedTo pinned(cpu);
   taken_.clear();
   lost_ = 0;
   std::array<std::uint8_t, 64> some_frame{};
@@ -226,18 +244,22 @@ Result<std::vector<Seen>> Kernel::receive(std::span<const Arrival> arrivals, int
   if (error != 0) return fail(-error, std::string("BPF_PROG_TEST_RUN: ") + std::strerror(-error));
   bpf_map__lookup_elem(control_, &(key = 0), sizeof key, &control, sizeof control, 0);
   if (control.failures != 0) return fail(EIO, std::to_string(control.failures) + " frames could not be sent");
+  return {};
+}
 
+std::size_t Kernel::wait_for(std::size_t n, std::chrono::milliseconds patience) {
   std::size_t came = 0;
-  const auto give_up = std::chrono::steady_clock::now() + kPatience;
-  while (came < arrivals.size() && std::chrono::steady_clock::now() < give_up) {
+  auto last_news = std::chrono::steady_clock::now();
+  for (;;) {
     perf_buffer__poll(records_.get(), 10);
-    came = 0;
-    for (const Seen& one : taken_) came += one.handed.arrivals();
+    perf_buffer__consume(records_.get());  // a wake-up may have been for less than there is
+    std::size_t now = 0;
+    for (const Seen& one : taken_) now += one.handed.arrivals();
+    if (now >= n) return now;
+    if (now != came) last_news = std::chrono::steady_clock::now();
+    came = now;
+    if (std::chrono::steady_clock::now() - last_news > patience) return came;
   }
-  if (lost_ != 0) return fail(ENOBUFS, "the perf ring was too small");
-  if (came != arrivals.size())
-    return fail(ETIME, std::to_string(came) + " of " + std::to_string(arrivals.size()) + " packets came up");
-  return std::move(taken_);
 }
 
 void Kernel::take(const void* record, std::size_t size) {

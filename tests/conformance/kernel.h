@@ -3,6 +3,7 @@
 
 #include <sched.h>
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <span>
@@ -71,9 +72,12 @@ class Kernel {
   /// Bound to these ports of all addresses, those of kind udp_gro with UDP_GRO.
   void set_udp_sockets(const std::vector<GroEndpoint>& sockets);
 
-  /// All frames come in on `cpu`, at most NETRX_MAX_ARRIVALS of at least 14 bytes, and one poll takes them; what the
-  /// stack was handed, of each CPU in order. ETIME: something of them never came up.
-  Result<std::vector<Seen>> receive(std::span<const Arrival> arrivals, int cpu = cpus().front());
+  /// All frames come in on this process's first CPU, at most NETRX_MAX_ARRIVALS of at least 14 bytes, and one poll
+  /// takes them; what the stack was handed, in order. ETIME: something of them never came up.
+  Result<std::vector<Seen>> receive(std::span<const Arrival> arrivals);
+  /// The same on any CPU, for packets that go to others: of each CPU in order, and nearly all. On a CPU that was busy
+  /// with something else, the kernel now and then hands a packet to the stack without telling us.
+  Result<std::vector<Seen>> receive_on(int cpu, std::span<const Arrival> arrivals);
 
   /// The CPUs that this process may use.
   static std::vector<int> cpus();
@@ -82,6 +86,9 @@ class Kernel {
   Kernel();
   Result<void> make_network();
   Result<void> load();
+  Result<void> send(std::span<const Arrival> arrivals);
+  /// Waits until `n` packets have come, or nothing more comes for so long.
+  std::size_t wait_for(std::size_t n, std::chrono::milliseconds patience);
   void learn_gso_names();
   void take(const void* record, std::size_t size);
 

@@ -89,6 +89,7 @@ std::vector<std::uint32_t> masks() {
 TEST_F(SteerConformance, RpsGoesWhereTheKernelGoes) {
   Prng prng(11);
   const auto port = [&] { return static_cast<unsigned>(prng.below(65536)); };
+  std::size_t sent = 0, compared = 0;
   for (const bool gro : {false, true}) {  // without and with a NAPI
     kernel().set_feature("gro", gro);
     for (const std::uint32_t mask : masks()) {
@@ -99,8 +100,10 @@ TEST_F(SteerConformance, RpsGoesWhereTheKernelGoes) {
           arrivals.push_back(
               {.frame = wire::FrameBuilder().eth().ipv4("10.1.0.1", "10.1.0.2").udp(port(), port()).build()});
         const int from = Kernel::cpus()[prng.below(Kernel::cpus().size())];
-        const Result<std::vector<Seen>> seen = kernel().receive(arrivals, from);
+        const Result<std::vector<Seen>> seen = kernel().receive_on(from, arrivals);
         ASSERT_TRUE(seen) << seen.error().text;
+        sent += arrivals.size();
+        compared += seen->size();
         for (const Seen& one : *seen) {
           const RpsDecision decision = decide(one.handed.hash);
           EXPECT_EQ(static_cast<int>(one.cpu), decision.cpu < 0 ? from : decision.cpu)
@@ -109,6 +112,7 @@ TEST_F(SteerConformance, RpsGoesWhereTheKernelGoes) {
       }
     }
   }
+  EXPECT_GT(compared, sent / 10 * 9);
 }
 
 // ---- RFS ------------------------------------------------------------------------------------------------------------
@@ -161,7 +165,7 @@ class RfsConformance : public SteerConformance {
   void find_flows() {
     std::vector<Arrival> arrivals;
     for (std::uint16_t port = 1; port <= 60; ++port) arrivals.push_back(datagram(port, port));
-    const Result<std::vector<Seen>> seen = kernel().receive(arrivals);
+    const Result<std::vector<Seen>> seen = kernel().receive_on(Kernel::cpus().front(), arrivals);
     ASSERT_TRUE(seen) << seen.error().text;
     std::vector<Flow> slots[2];
     for (const Seen& one : *seen) {
@@ -247,10 +251,10 @@ class RfsConformance : public SteerConformance {
       expected[{bytes.begin() + NETRX_LINK_HEADER, bytes.end()}] = target;
       flow.known = true;
     }
-    const Result<std::vector<Seen>> seen = kernel().receive(arrivals, from);
+    const Result<std::vector<Seen>> seen = kernel().receive_on(from, arrivals);
     ASSERT_TRUE(seen) << seen.error().text;
     for (const Seen& one : *seen) EXPECT_EQ(static_cast<int>(one.cpu), expected.at(one.handed.bytes));
-    packets_ += arrivals.size();
+    packets_ += seen->size();
     settle();
     finish_all();
   }
@@ -267,7 +271,7 @@ TEST_F(RfsConformance, FollowsAReaderThatMoves) {
   Prng prng(5);
   const std::vector<int> cpus = Kernel::cpus();
   const auto any_cpu = [&] { return cpus[prng.below(cpus.size())]; };
-  for (int step = 0; step < 400 && !HasFailure(); ++step) {
+  for (int step = 0; step < 600 && !HasFailure(); ++step) {
     for (Flow& flow : flows_)
       if (prng.below(3) == 0) read(flow, any_cpu());
     if (prng.below(40) == 0) set_sock_flow_entries(1024);  // forgets all wishes
@@ -275,7 +279,7 @@ TEST_F(RfsConformance, FollowsAReaderThatMoves) {
     burst(prng, any_cpu());
   }
   EXPECT_GT(packets_, 1000u);
-  EXPECT_GT(switches_, 100u);
+  EXPECT_GT(switches_, 50u);
   EXPECT_GT(held_, 10u);
 }
 
