@@ -6,36 +6,31 @@
 #include <gtest/gtest.h>
 
 #include <set>
-#include <utility>
+#include <string>
+#include <vector>
 
 #include "gro_differences.h"
 #include "gro_scenarios.h"
-#include "kernel.h"
+#include "kernel_fixture.h"
 
 namespace netrx::conformance {
 namespace {
 
-class GroConformance : public testing::Test {
+class GroConformance : public KernelTest {
  protected:
-  static void SetUpTestSuite() { kernel_ = new Result<std::unique_ptr<Kernel>>(Kernel::open()); }
-  static void TearDownTestSuite() { delete std::exchange(kernel_, nullptr); }
-  void SetUp() override {
-    if (!*kernel_) GTEST_SKIP() << kernel_->error().text;
-  }
-
   /// Both run it, and are compared.
   void judge(const GroScenario& scenario) {
-    Result<std::vector<Handed>> kernel = kernel_gro(***kernel_, scenario);
-    ASSERT_TRUE(kernel) << scenario.name << ": " << kernel.error().text;
+    Result<std::vector<Handed>> theirs = kernel_gro(kernel(), scenario);
+    ASSERT_TRUE(theirs) << scenario.name << ": " << theirs.error().text;
     const std::vector<Handed> ours = netrx_gro(scenario);
-    forgiven_ += forgive_unverified_udp(scenario, *kernel, ours);
-    for (const Handed& one : *kernel) merged_ += one.arrivals() - 1;
+    forgiven_ += forgive_unverified_udp(scenario, *theirs, ours);
+    for (const Handed& one : *theirs) merged_ += one.arrivals() - 1;
     const GroDifference* known = difference_for(rows_, scenario.name);
     if (known == nullptr) {
-      EXPECT_TRUE(*kernel == ours) << scenario.name << ": an unexplained difference\n" << side_by_side(*kernel, ours);
+      EXPECT_TRUE(*theirs == ours) << scenario.name << ": an unexplained difference\n" << side_by_side(*theirs, ours);
       return;
     }
-    EXPECT_EQ(outline(*kernel), known->kernel) << scenario.name << ": " << known->reason;
+    EXPECT_EQ(outline(*theirs), known->kernel) << scenario.name << ": " << known->reason;
     EXPECT_EQ(outline(ours), known->netrx) << scenario.name << ": " << known->reason;
   }
   void judge(const std::vector<GroScenario>& scenarios) {
@@ -45,7 +40,6 @@ class GroConformance : public testing::Test {
   std::size_t forgiven_ = 0, merged_ = 0;
 
  private:
-  inline static Result<std::unique_ptr<Kernel>>* kernel_ = nullptr;
   std::vector<GroDifference> rows_ = expected_differences();
 };
 

@@ -90,7 +90,12 @@ Result<std::vector<Handed>> kernel_gro(Kernel& kernel, const GroScenario& scenar
   kernel.set_link("gro_max_size", scenario.settings.gro_max_size);
   kernel.set_vxlan(scenario.settings.vxlan);
   kernel.set_udp_sockets(scenario.settings.sockets);
-  return kernel.receive(scenario.poll);
+  kernel.set_feature("gro", true);
+  const Result<std::vector<Seen>> seen = kernel.receive(scenario.poll);
+  if (!seen) return std::unexpected(seen.error());
+  std::vector<Handed> up;
+  for (const Seen& one : *seen) up.push_back(one.handed);
+  return up;
 }
 
 std::vector<Handed> netrx_gro(const GroScenario& scenario) {

@@ -42,7 +42,8 @@ static int send(struct __sk_buff *skb, struct arrival_record *frame, __u32 out) 
   asm volatile("" : "+r"(len));  // else the compiler makes one comparison of two, which the verifier does not follow
   if (len < NETRX_LINK_HEADER) return -1;
   if (bpf_skb_change_tail(skb, len, 0) || bpf_skb_store_bytes(skb, 0, frame->bytes, len, 0)) return -1;
-  if (frame->set_hash) bpf_set_hash(skb, frame->hash);
+  bpf_set_hash_invalid(skb);
+  if (frame->hash) bpf_set_hash(skb, frame->hash);
   if (frame->vlan_proto && bpf_skb_vlan_push(skb, frame->vlan_proto, frame->vlan_tci)) return -1;
   long failed = bpf_clone_redirect(skb, out, 0);
   if (frame->vlan_proto) bpf_skb_vlan_pop(skb);

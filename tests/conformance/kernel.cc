@@ -4,10 +4,11 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
+#include <fcntl.h>
 #include <linux/udp.h>
 #include <net/if.h>
 #include <netinet/in.h>
-#include <sched.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <stdexcept>
 #include <utility>
 
@@ -26,9 +28,9 @@ namespace netrx::conformance {
 namespace {
 
 constexpr const char* kSender = "va";
-constexpr const char* kReceiver = "vb";
 constexpr std::size_t kRingPages = 512;  // a CPU's; two of the largest polls
 constexpr std::chrono::seconds kPatience{10};
+constexpr std::chrono::milliseconds kPatienceForMost{200};
 
 void command(const std::string& line) {
   if (std::system(line.c_str()) != 0) throw std::runtime_error("failed: " + line);
@@ -40,28 +42,8 @@ std::uint32_t network_namespace() {
   return static_cast<std::uint32_t>(status.st_ino);
 }
 
-/// Runs the calling thread on one CPU only, as long as it lives.
-class PinnedToOneCpu {
- public:
-  PinnedToOneCpu() {
-    sched_getaffinity(0, sizeof before_, &before_);
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    for (int cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++cpu)
-      if (CPU_ISSET(cpu, &before_)) CPU_SET(cpu, &one);
-    sched_setaffinity(0, sizeof one, &one);
-  }
-  ~PinnedToOneCpu() { sched_setaffinity(0, sizeof before_, &before_); }
-  PinnedToOneCpu(const PinnedToOneCpu&) = delete;
-  PinnedToOneCpu& operator=(const PinnedToOneCpu&) = delete;
-
- private:
-  cpu_set_t before_{};
-};
-
 arrival_record record_of(const Arrival& arrival) {
   arrival_record record{.len = static_cast<std::uint32_t>(arrival.frame.size()),
-                        .set_hash = arrival.hash != 0,
                         .hash = arrival.hash,
                         .vlan_proto = static_cast<std::uint16_t>(arrival.vlan_proto),
                         .vlan_tci = arrival.vlan_tci,
@@ -75,6 +57,15 @@ arrival_record record_of(const Arrival& arrival) {
 int say_nothing(libbpf_print_level, const char*, va_list) { return 0; }
 
 }  // namespace
+
+PinnedTo::PinnedTo(int cpu) {
+  sched_getaffinity(0, sizeof before_, &before_);
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(cpu, &one);
+  if (sched_setaffinity(0, sizeof one, &one) != 0) throw std::runtime_error("no CPU " + std::to_string(cpu));
+}
+PinnedTo::~PinnedTo() { sched_setaffinity(0, sizeof before_, &before_); }
 
 Kernel::Kernel()
     : object_(nullptr, bpf_object__close),
@@ -91,9 +82,19 @@ Result<std::unique_ptr<Kernel>> Kernel::open() {
   return kernel;
 }
 
+const NetworkNamespace& Kernel::home() {
+  static const NetworkNamespace home;
+  return home;
+}
+
 Result<void> Kernel::make_network() {
-  if (unshare(CLONE_NEWNET) != 0)
+  home();
+  if (unshare(CLONE_NEWNET | CLONE_NEWNS) != 0)
     return fail(errno, std::string("skipped: no network namespace of our own: ") + std::strerror(errno));
+  // sysfs shows the devices of the namespace in which it was mounted.
+  if (mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+      mount("sysfs", "/sys", "sysfs", 0, nullptr) != 0)
+    return fail(errno, std::string("skipped: no sysfs of our own: ") + std::strerror(errno));
   // IPv6 would talk of its own accord.
   for (const char* which : {"all", "default"})
     std::ofstream(std::string("/proc/sys/net/ipv6/conf/") + which + "/disable_ipv6") << 1;
@@ -102,7 +103,7 @@ Result<void> Kernel::make_network() {
   command(std::string("ip link add ") + kSender + " mtu 9202 type veth peer name " + kReceiver +
           " mtu 9202 address 02:00:00:00:00:01");
   command(std::string("ethtool -K ") + kSender + " tso off");
-  command(std::string("ethtool -K ") + kReceiver + " gro on");
+  command(std::string("ethtool -K ") + Kernel::kReceiver + " gro on");
   for (const char* device : {kSender, kReceiver}) command(std::string("ip link set up dev ") + device);
   return {};
 }
@@ -157,6 +158,19 @@ void Kernel::set_link(const std::string& name, std::uint32_t value) {
   last = word;
 }
 
+int Kernel::write(const std::string& path, const std::string& text) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return errno;
+  const int error = ::write(fd, text.data(), text.size()) < 0 ? errno : 0;
+  close(fd);
+  return error;
+}
+
+std::string Kernel::read(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
 void Kernel::set_vxlan(bool on) {
   std::string& last = settings_["vxlan"];
   const std::string word = on ? "add vx type vxlan external dstport 4789 udp6zerocsumrx" : "del vx";
@@ -182,7 +196,34 @@ void Kernel::set_udp_sockets(const std::vector<GroEndpoint>& sockets) {
   }
 }
 
-Result<std::vector<Handed>> Kernel::receive(std::span<const Arrival> arrivals) {
+std::vector<int> Kernel::cpus() {
+  cpu_set_t allowed;
+  sched_getaffinity(0, sizeof allowed, &allowed);
+  std::vector<int> all;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+    if (CPU_ISSET(cpu, &allowed)) all.push_back(cpu);
+  return all;
+}
+
+Result<std::vector<Seen>> Kernel::receive(std::span<const Arrival> arrivals) {
+  const PinnedTo pinned(cpus().front());
+  if (const auto sent = send(arrivals); !sent) return std::unexpected(sent.error());
+  const std::size_t came = wait_for(arrivals.size(), kPatience);
+  if (lost_ != 0) return fail(ENOBUFS, "the perf ring was too small");
+  if (came != arrivals.size())
+    return fail(ETIME, std::to_string(came) + " of " + std::to_string(arrivals.size()) + " packets came up");
+  return std::move(taken_);
+}
+
+Result<std::vector<Seen>> Kernel::receive_on(int cpu, std::span<const Arrival> arrivals) {
+  const PinnedTo pinned(cpu);
+  if (const auto sent = send(arrivals); !sent) return std::unexpected(sent.error());
+  wait_for(arrivals.size(), kPatienceForMost);
+  if (lost_ != 0) return fail(ENOBUFS, "the perf ring was too small");
+  return std::move(taken_);
+}
+
+Result<void> Kernel::send(std::span<const Arrival> arrivals) {
   if (arrivals.size() > NETRX_MAX_ARRIVALS) throw std::logic_error("more arrivals than one poll takes");
   control_record control{.arrivals = static_cast<std::uint32_t>(arrivals.size()),
                          .out_ifindex = if_nametoindex(kSender),
@@ -195,7 +236,6 @@ Result<std::vector<Handed>> Kernel::receive(std::span<const Arrival> arrivals) {
     const arrival_record record = record_of(arrivals[key]);
     bpf_map__update_elem(arrivals_, &key, sizeof key, &record, sizeof record, 0);
   }
-  const PinnedToOneCpu pinned;
   taken_.clear();
   lost_ = 0;
   std::array<std::uint8_t, 64> some_frame{};
@@ -204,18 +244,22 @@ Result<std::vector<Handed>> Kernel::receive(std::span<const Arrival> arrivals) {
   if (error != 0) return fail(-error, std::string("BPF_PROG_TEST_RUN: ") + std::strerror(-error));
   bpf_map__lookup_elem(control_, &(key = 0), sizeof key, &control, sizeof control, 0);
   if (control.failures != 0) return fail(EIO, std::to_string(control.failures) + " frames could not be sent");
+  return {};
+}
 
+std::size_t Kernel::wait_for(std::size_t n, std::chrono::milliseconds patience) {
   std::size_t came = 0;
-  const auto give_up = std::chrono::steady_clock::now() + kPatience;
-  while (came < arrivals.size() && std::chrono::steady_clock::now() < give_up) {
+  auto last_news = std::chrono::steady_clock::now();
+  for (;;) {
     perf_buffer__poll(records_.get(), 10);
-    came = 0;
-    for (const Handed& one : taken_) came += one.arrivals();
+    perf_buffer__consume(records_.get());  // a wake-up may have been for less than there is
+    std::size_t now = 0;
+    for (const Seen& one : taken_) now += one.handed.arrivals();
+    if (now >= n) return now;
+    if (now != came) last_news = std::chrono::steady_clock::now();
+    came = now;
+    if (std::chrono::steady_clock::now() - last_news > patience) return came;
   }
-  if (lost_ != 0) return fail(ENOBUFS, "the perf ring was too small");
-  if (came != arrivals.size())
-    return fail(ETIME, std::to_string(came) + " of " + std::to_string(arrivals.size()) + " packets came up");
-  return std::move(taken_);
 }
 
 void Kernel::take(const void* record, std::size_t size) {
@@ -223,7 +267,8 @@ void Kernel::take(const void* record, std::size_t size) {
   if (size < sizeof seen) return;
   std::memcpy(&seen, record, sizeof seen);
   const auto* bytes = static_cast<const std::uint8_t*>(record) + sizeof seen;
-  Handed& handed = taken_.emplace_back();
+  taken_.push_back({.handed = {}, .cpu = seen.cpu, .l4_hash = seen.l4_hash != 0});
+  Handed& handed = taken_.back().handed;
   handed.link_header.assign(seen.link_header, seen.link_header + NETRX_LINK_HEADER);
   handed.bytes.assign(bytes, bytes + std::min<std::size_t>({seen.len, NETRX_MAX_SEEN_BYTES, size - sizeof seen}));
   handed.len = seen.len;

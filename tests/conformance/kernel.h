@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <sched.h>
+
+#include <chrono>
 #include <map>
 #include <memory>
 #include <span>
@@ -10,6 +13,7 @@
 #include "handed.h"
 #include "netrx/error.h"
 #include "netrx/gro.h"
+#include "restored_sysctls.h"
 
 struct bpf_object;
 struct bpf_program;
@@ -18,6 +22,25 @@ struct bpf_map;
 struct perf_buffer;
 
 namespace netrx::conformance {
+
+/// A packet of the kernel's, and what else is known of it.
+struct Seen {
+  Handed handed;
+  std::uint32_t cpu = 0;  ///< that handed it to the stack
+  bool l4_hash = false;
+};
+
+/// Runs the calling thread on one CPU only, as long as it lives.
+class PinnedTo {
+ public:
+  explicit PinnedTo(int cpu);
+  ~PinnedTo();
+  PinnedTo(const PinnedTo&) = delete;
+  PinnedTo& operator=(const PinnedTo&) = delete;
+
+ private:
+  cpu_set_t before_{};
+};
 
 /// The running kernel as a device under test. It lives in a network namespace that this process makes for itself: a
 /// veth pair, frames sent into one end, the other end's packets watched where they enter the stack. The namespace, the
@@ -32,6 +55,14 @@ class Kernel {
   Kernel(const Kernel&) = delete;
   Kernel& operator=(const Kernel&) = delete;
 
+  /// The namespace in which the program was started: if it is the machine's first, it sees all of /proc/sys/net/core.
+  static const NetworkNamespace& home();
+
+  /// Writes a file of /proc or /sys as it looks from inside the namespace; returns 0 or the errno.
+  static int write(const std::string& path, const std::string& text);
+  static std::string read(const std::string& path);
+  static constexpr const char* kReceiver = "vb";
+
   /// A feature of the receiving device, by ethtool's name: "rx-gro-list".
   void set_feature(const std::string& name, bool on);
   /// `ip link set` of the receiving device: ("gro_max_size", 65536).
@@ -41,14 +72,23 @@ class Kernel {
   /// Bound to these ports of all addresses, those of kind udp_gro with UDP_GRO.
   void set_udp_sockets(const std::vector<GroEndpoint>& sockets);
 
-  /// All frames come in, at most NETRX_MAX_ARRIVALS of at least 14 bytes, and one poll takes them; what the stack was
-  /// handed, in order. ETIME: something of them never came up.
-  Result<std::vector<Handed>> receive(std::span<const Arrival> arrivals);
+  /// All frames come in on this process's first CPU, at most NETRX_MAX_ARRIVALS of at least 14 bytes, and one poll
+  /// takes them; what the stack was handed, in order. ETIME: something of them never came up.
+  Result<std::vector<Seen>> receive(std::span<const Arrival> arrivals);
+  /// The same on any CPU, for packets that go to others: of each CPU in order, and nearly all. On a CPU that was busy
+  /// with something else, the kernel now and then hands a packet to the stack without telling us.
+  Result<std::vector<Seen>> receive_on(int cpu, std::span<const Arrival> arrivals);
+
+  /// The CPUs that this process may use.
+  static std::vector<int> cpus();
 
  private:
   Kernel();
   Result<void> make_network();
   Result<void> load();
+  Result<void> send(std::span<const Arrival> arrivals);
+  /// Waits until `n` packets have come, or nothing more comes for so long.
+  std::size_t wait_for(std::size_t n, std::chrono::milliseconds patience);
   void learn_gso_names();
   void take(const void* record, std::size_t size);
 
@@ -62,7 +102,7 @@ class Kernel {
   bpf_map* control_ = nullptr;
   std::unique_ptr<bpf_link, int (*)(bpf_link*)> watching_;
   std::unique_ptr<perf_buffer, void (*)(perf_buffer*)> records_;
-  std::vector<Handed> taken_;
+  std::vector<Seen> taken_;
   std::uint64_t lost_ = 0;
 };
 

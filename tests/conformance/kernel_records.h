@@ -9,8 +9,7 @@ enum { NETRX_MAX_ARRIVALS = 63, NETRX_MAX_FRAME = 9216, NETRX_MAX_SEEN_BYTES = 6
 /// A frame to inject.
 struct arrival_record {
   __u32 len;
-  __u32 set_hash;  ///< the device gives `hash`
-  __u32 hash;
+  __u32 hash;        ///< that the device gives; 0: none
   __u32 vlan_proto;  ///< big-endian; 0: no tag beside the frame
   __u32 vlan_tci;
   __u8 bytes[NETRX_MAX_FRAME];
