@@ -181,15 +181,19 @@ struct Segment {
   std::uint32_t length;
 };
 
-/// A chain taken from the driver: `readable` segments, then writable ones. Its bytes may change at any moment: copy,
-/// then look.
-struct Chain {
-  static constexpr std::size_t kMaxSegments = 128;
+/// What names a chain when it is given back.
+struct ChainId {
   std::uint16_t id = 0;
   std::uint16_t slots = 0;  ///< descriptors of the ring it takes
+  std::uint32_t writable_bytes = 0;
+};
+
+/// A chain taken from the driver: `readable` segments, then writable ones. Its bytes may change at any moment: copy,
+/// then look.
+struct Chain : ChainId {
+  static constexpr std::size_t kMaxSegments = 128;
   std::uint16_t readable = 0;
   std::uint16_t count = 0;
-  std::uint32_t writable_bytes = 0;
   std::array<Segment, kMaxSegments> segments;
   std::span<const Segment> to_read() const { return {segments.data(), readable}; }
   std::span<const Segment> to_write() const { return {segments.data() + readable, std::size_t{count} - readable}; }
@@ -216,7 +220,7 @@ class DeviceRing {
   virtual void rewind(Mark mark) = 0;
 
   /// Gives a chain back with `written` bytes in it. In order of taking where in-order was agreed on.
-  virtual void complete(const Chain& chain, std::uint32_t written) = 0;
+  virtual void complete(const ChainId& chain, std::uint32_t written) = 0;
   /// Shows the driver what was completed, all at once; true: it wants an interrupt.
   virtual bool call_prepare() = 0;
 

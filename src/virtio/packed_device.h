@@ -43,7 +43,7 @@ class BasicPackedDevice final : public DeviceRing {
   Mark mark() const override { return {avail_.at, avail_.wrap}; }
   void rewind(Mark mark) override { avail_ = {mark.at, mark.wrap}; }
 
-  void complete(const Chain& chain, std::uint32_t written) override {
+  void complete(const ChainId& chain, std::uint32_t written) override {
     PackedDescriptor& to = ring_[used_.at];
     Shared::store(&to.id, chain.id);
     Shared::store(&to.length, written);

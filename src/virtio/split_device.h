@@ -35,7 +35,7 @@ class BasicSplitDevice final : public DeviceRing {
   Mark mark() const override { return {last_avail_, false}; }
   void rewind(Mark mark) override { last_avail_ = mark.at; }
 
-  void complete(const Chain& chain, std::uint32_t written) override {
+  void complete(const ChainId& chain, std::uint32_t written) override {
     Shared::store(used_.id(used_idx_), std::uint32_t{chain.id});
     Shared::store(used_.length(used_idx_), written);
     ++used_idx_;
