@@ -47,9 +47,9 @@ bool RxSide::ready(Nanos now) const {
 /// looked at: a call that was taken away was preceded by what it announces.
 bool RxSide::irq_take(Nanos now) {
   bool called = false;
-  if (now.count() >= drain_at_.load(std::memory_order_relaxed)) {
+  if (now.count() - drained_at_.load(std::memory_order_relaxed) >= kDrainEvery.count()) {
     called = drain(call_.get());
-    drain_at_.store((now + kDrainEvery).count(), std::memory_order_relaxed);
+    drained_at_.store(now.count(), std::memory_order_relaxed);
   }
   if (!armed_.load(std::memory_order_relaxed) && !called) return false;
   const std::lock_guard lock(mutex_);

@@ -60,7 +60,7 @@ class RxSide final : public RxQueue {
   Nanos dry_until_{0};
   std::uint64_t rx_seq_ = 0;
   std::atomic<bool> armed_{true};
-  std::atomic<Nanos::rep> drain_at_{0};
+  std::atomic<Nanos::rep> drained_at_{0};
   std::atomic<bool> exhausted_{false};
 };
 
