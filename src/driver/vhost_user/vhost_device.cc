@@ -20,7 +20,7 @@ using virtio::NetFiller;
 
 constexpr std::size_t kMostPairs = 64;
 constexpr std::size_t kBurst = 32;
-constexpr std::uint32_t kLookEvery = 64;  // rounds with work between two looks at the socket
+constexpr std::uint32_t kLookEvery = 64;                   // rounds with work between two looks at the socket
 constexpr Nanos kLinger = std::chrono::milliseconds(200);  // a driver that is still at its start gets this long
 constexpr Nanos kTooLittle = std::chrono::milliseconds(1);
 
