@@ -83,15 +83,14 @@ void RxSide::detach() {
 
 bool RxSide::has_work() {
   const std::lock_guard lock(mutex_);
-  return pair_ != nullptr && pair_->rx->has_work() && pair_->rx_ring->fault() == virtio::RingFault::none;
+  return pair_ != nullptr && pair_->rx->has_work();
 }
 
 void RxSide::end() {
   {
     const std::lock_guard lock(mutex_);
     ended_ = true;
-    const bool work = pair_ != nullptr && pair_->rx->has_work() && pair_->rx_ring->fault() == virtio::RingFault::none;
-    if (!work) exhausted_.store(true, std::memory_order_release);
+    if (pair_ == nullptr || !pair_->rx->has_work()) exhausted_.store(true, std::memory_order_release);
   }
   signal(call_.get());
 }
