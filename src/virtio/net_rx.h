@@ -82,9 +82,7 @@ class NetRx {
   Outcome poll(PollContext& context, PacketBatch& batch, std::size_t budget, std::uint64_t& rx_seq);
 
   /// Something for poll(), taken from the ring already or not.
-  bool has_work() const {
-    return has_leftover() || (ring_.fault() == RingFault::none && ring_.has_used());
-  }
+  bool has_work() const { return has_leftover() || (ring_.fault() == RingFault::none && ring_.has_used()); }
   /// What the ring gave and poll() has left: no interrupt will tell of it.
   bool has_leftover() const { return window_at_ != window_size_; }
 
