@@ -17,6 +17,8 @@ constexpr const char* kHelp = R"(usage: netrx COMMAND [arguments]
 
   run        receive packets, steer them over this machine's CPUs, show what happened     netrx run --help
   devices    the devices `netrx run --dev` can receive from, with their keys
+  vhost-device
+             be a virtio-net device for another program's driver      netrx vhost-device --help
 
   --version  print the version
   --help     this text
@@ -26,7 +28,7 @@ struct Command {
   const char* name;
   int (*function)(std::span<const std::string>);
 };
-constexpr Command kCommands[] = {{"run", run}, {"devices", devices}};
+constexpr Command kCommands[] = {{"run", run}, {"devices", devices}, {"vhost-device", vhost_device}};
 
 int dispatch(const std::vector<std::string>& words) {
   const std::string name = words.empty() ? std::string() : words[0];

@@ -5,6 +5,7 @@
 #include "driver/gen/gen_device.h"
 #include "driver/loopback/loopback_device.h"
 #include "driver/trace/trace_device.h"
+#include "driver/vhost_user/vhost_user_device.h"
 #include "netrx/devices.h"
 
 namespace netrx {
@@ -57,7 +58,7 @@ std::vector<std::string> names_of(const std::vector<Named>& all) {
 }
 
 bool starts_key(std::string_view text) {
-  const std::size_t end = text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-");
+  const std::size_t end = text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-_");
   return end != std::string_view::npos && end != 0 && text[end] == '=';
 }
 
@@ -137,6 +138,7 @@ DeviceCatalog DeviceCatalog::builtin() {
   DeviceCatalog catalog;
   catalog.add(gen_device_kind());
   catalog.add(loopback_device_kind());
+  catalog.add(vhost_user_device_kind());
   catalog.add(fault_device_kind());
   catalog.add(trace_device_kind());
   return catalog;

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "driver/device_contract_test_suite.h"
+#include "driver/vhost_user/vhost_pair_test_support.h"
 
 namespace netrx {
 namespace {
@@ -31,6 +32,23 @@ INSTANTIATE_TEST_SUITE_P(
                     of("fault_in_fault", "fault:delay=50us//fault:reorder=10%//gen:count=300", 300, false),
                     of("trace", "trace:file=/dev/null,polls=on//gen:count=200,ipv6=50,queues=2", 200),
                     of("trace_of_fault", "trace:file=/dev/null//fault:delay=30us//gen:count=200", 200)),
+    contract_case_name);
+
+ContractCase vhost(std::string name, std::string source, std::uint64_t frames, std::string keys,
+                   std::size_t queues = 1) {
+  return {.name = std::move(name), .open = [=] { return open_pair(source, queues, keys); }, .frames = frames};
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    VhostUser, DeviceContract,
+    testing::Values(vhost("split", "gen:count=700,size=60,flows=5", 700, ""),
+                    vhost("packed", "gen:count=700,size=60,flows=5", 700, ",packed=on"),
+                    vhost("packed_odd", "gen:count=700,size=60,flows=5", 700, ",packed=on,ring=101"),
+                    vhost("small", "gen:count=700,size=60,flows=5", 700, ",mrg_rxbuf=off,gso=off,event_idx=off"),
+                    vhost("big", "gen:count=700,size=60,flows=5", 700, ",mrg_rxbuf=off,ring=64"),
+                    vhost("in_order", "gen:count=700,size=60,flows=5", 700, ",in_order=on"),
+                    vhost("tiny_ring", "gen:count=300,size=60,flows=5", 300, ",ring=8"),
+                    vhost("queues", "gen:count=200,size=60,flows=50,queues=3", 200, ",queues=3", 3)),
     contract_case_name);
 
 }  // namespace

@@ -201,6 +201,7 @@ TEST_P(DeviceContract, LosesNothingWhenThePoolIsDry) {
       PollContext context{now, *pool};
       PacketBatch batch;
       const std::size_t got = queue.poll(context, batch, std::min<std::size_t>(7, kept.room()));
+      if (got == 0 && queue.irq_fd() >= 0) std::this_thread::sleep_for(std::chrono::microseconds(20));  // others work
       for (Packet* packet : batch) {
         frames.emplace_back(packet->data, packet->data + packet->len);
         kept.push_back(packet);

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "cpu/counter.h"
+#include "netrx/device.h"
+#include "netrx/virtqueue.h"
+#include "virtio/net_header.h"
+
+namespace netrx::virtio {
+
+/// What one receive queue counts besides RxQueueStats. Kernel: virtnet_rq_stats, and the device's rx_frame_errors.
+struct NetRxStats {
+  Counter packets;  ///< buffers that began a packet, those dropped later too
+  Counter bytes;    ///< of them, without headers
+  Counter drops;
+  Counter frame_errors;  ///< headers that contradict their frame
+  Counter kicks;         ///< system calls to tell the device of new buffers
+};
+
+/// How receive buffers are posted. Kernel: mergeable_rx_bufs and big_packets of struct virtnet_info.
+enum class RxMode : std::uint8_t { small, big, mergeable };
+
+/// Smoothed length of received packets. Kernel: ewma_pkt_len, weight 1/64 without fraction bits.
+class PacketLengthAverage {
+ public:
+  void add(std::uint32_t length) {
+    average_ = average_ == 0 ? length : ((std::uint64_t{average_} << 6) - average_ + length) >> 6;
+  }
+  std::uint32_t read() const { return static_cast<std::uint32_t>(average_); }
+
+ private:
+  std::uint64_t average_ = 0;
+};
+
+/// Sizes that follow from what was negotiated. Kernel: virtnet_probe, add_recvbuf_small, _big, _mergeable.
+struct RxGeometry {
+  static constexpr std::uint32_t kPage = 4096, kGoodPacket = 1518, kMaxFrags = 17, kPaddedHeader = 32;
+
+  RxMode mode;
+  std::uint32_t header;         ///< bytes in front of a frame
+  std::uint32_t posted;         ///< bytes of a buffer; of a mergeable one, the least
+  std::uint32_t stride;         ///< bytes from one buffer to the next
+  std::uint32_t largest;        ///< bytes of the longest frame in one buffer, small and big
+  std::uint32_t shortest_body;  ///< least bytes behind the header, mergeable
+
+  /// `mtu`: as the device advertised it, 0: it did not.
+  static RxGeometry of(Features features, std::uint16_t ring_size, std::uint32_t mtu);
+  std::size_t bytes(std::uint16_t ring_size) const { return std::size_t{stride} * ring_size; }
+};
+
+/// The driver's side of a virtio-net receive queue: posts buffers, makes packets of what comes back. Kernel:
+/// virtnet_receive, receive_small, receive_big, receive_mergeable, try_fill_recv.
+///
+/// Frames are copied into the pool's packets. The device keeps its mapping of the buffers and may write them at any
+/// moment, so nothing in them can be checked and then used; and a buffer that goes straight back needs no memory that
+/// could run out. What is in the shared memory is rings and frames, nothing of ours.
+///
+/// Thread rules: one thread at a time, but for what DriverRing says.
+class NetRx {
+ public:
+  /// Where buffers are: `geometry.bytes(ring size)` bytes, called `address` by the device.
+  struct Memory {
+    std::uint8_t* at;
+    std::uint64_t address;
+  };
+  struct Outcome {
+    std::size_t got = 0;
+    bool dry = false;   ///< the pool had no packets: what is there stays there
+    bool kick = false;  ///< the device wants to be told of the new buffers
+  };
+
+  NetRx(DriverRing& ring, const RxGeometry& geometry, bool hash_report, Memory memory, NetRxStats& stats,
+        RxQueueStats& queue_stats);
+
+  /// Posts every buffer; true: kick. Kernel: try_fill_recv.
+  bool fill();
+
+  /// `rx_seq` counts the packets.
+  Outcome poll(PollContext& context, PacketBatch& batch, std::size_t budget, std::uint64_t& rx_seq);
+
+  /// Something for poll(), taken from the ring already or not.
+  bool has_work() const { return has_leftover() || (ring_.fault() == RingFault::none && ring_.has_used()); }
+  /// What the ring gave and poll() has left: no interrupt will tell of it.
+  bool has_leftover() const { return window_at_ != window_size_; }
+
+  DriverRing& ring() { return ring_; }
+  std::uint32_t average() const { return average_.read(); }
+  /// Bytes of the next mergeable buffer. Kernel: get_mergeable_buf_len.
+  std::uint32_t mergeable_length() const;
+
+ private:
+  class Packets;  // a stock taken from the pool
+  enum class Step : std::uint8_t { received, dropped, dry };
+
+  bool fetch();
+  bool ensure(std::uint32_t buffers);
+  const UsedBuffer& used(std::uint32_t index) const { return window_[window_at_ + index]; }
+  const std::uint8_t* bytes(const UsedBuffer& buffer) const {
+    return memory_.at + std::size_t{buffer.token} * geometry_.stride;
+  }
+  void consume(std::uint32_t buffers);
+  Step receive_one(Packets& packets, PacketBatch& batch, std::uint64_t& rx_seq);
+  std::uint32_t judge(const NetHeader& header, std::uint32_t& total);
+  Packet* assemble(Packets& packets, std::uint32_t buffers, std::uint32_t total) const;
+  bool apply(const NetHeader& header, Packet& packet) const;
+  bool post_idle();
+
+  DriverRing& ring_;
+  const RxGeometry geometry_;
+  const bool hash_report_;
+  const Memory memory_;
+  NetRxStats& stats_;
+  RxQueueStats& queue_stats_;
+  PacketLengthAverage average_;
+  std::vector<std::uint32_t> idle_;  ///< buffers not posted
+  std::vector<UsedBuffer> window_;   ///< what the ring gave and is not received yet: [window_at_, window_size_)
+  std::uint32_t window_at_ = 0;
+  std::uint32_t window_size_ = 0;
+};
+
+}  // namespace netrx::virtio

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "virtio/in_flight.h"
+#include "virtio/shared_memory.h"
+
+namespace netrx::virtio {
+
+/// The driver's half of a split ring. Kernel: virtqueue_add_split and its kin.
+template <class Shared>
+class BasicSplitDriver final : public DriverRing {
+ public:
+  BasicSplitDriver(const RingSetup& setup, const RingMemory& memory)
+      : DriverRing(setup),
+        table_(reinterpret_cast<SplitDescriptor*>(memory.descriptors)),
+        avail_(memory.driver, setup.size),
+        used_(memory.device, setup.size),
+        indirect_(reinterpret_cast<SplitDescriptor*>(memory.indirect)),
+        indirect_address_(memory.indirect_address),
+        ids_(setup.size, setup.in_order) {
+    if (setup.event_idx)
+      Shared::store(avail_.used_event(), std::uint16_t{0});
+    else
+      Shared::store(avail_.flags(), kNoInterrupt);
+  }
+
+  std::size_t post(std::span<const Posting> buffers, Direction direction) override {
+    const bool writes = direction == Direction::device_writes;
+    std::size_t n = 0;
+    if (fault() != RingFault::none) return 0;
+    for (; n < buffers.size() && free_ > 0; ++n) {
+      const Posting& buffer = buffers[n];
+      const std::uint16_t id = ids_.take(1, 1, buffer.token, writes ? buffer.length : 0);
+      write(table_[id], {buffer.address, buffer.length}, writes ? kWrite : std::uint16_t{0}, 0);
+      offer(id, 1);
+    }
+    return n;
+  }
+
+  bool add(std::span<const Buffer> readable, std::span<const Buffer> writable, std::uint32_t token) override {
+    const std::size_t count = readable.size() + writable.size();
+    const bool indirect = setup_.indirect && count > 1 && count <= setup_.max_chain;
+    const std::size_t slots = indirect ? 1 : count;
+    if (fault() != RingFault::none || count == 0 || free_ < slots) return false;
+    std::uint32_t capacity = 0;
+    for (const Buffer& buffer : writable) capacity += buffer.length;
+    const auto taken = static_cast<std::uint16_t>(slots);
+    const std::uint16_t head = ids_.take(taken, taken, token, capacity);
+    if (indirect) {
+      SplitDescriptor* table = indirect_ + std::size_t{head} * setup_.max_chain;
+      std::uint16_t at = 0;
+      write_chain(readable, writable, [&](const Buffer& buffer, std::uint16_t flags) {
+        const std::uint16_t here = at++;
+        write(table[here], buffer, flags, at);
+      });
+      const std::uint64_t address =
+          indirect_address_ + std::uint64_t{head} * setup_.max_chain * sizeof(SplitDescriptor);
+      write(table_[head], {address, static_cast<std::uint32_t>(count * sizeof(SplitDescriptor))}, kIndirect, 0);
+    } else {
+      std::uint16_t at = head;
+      write_chain(readable, writable, [&](const Buffer& buffer, std::uint16_t flags) {
+        const std::uint16_t here = at;
+        at = ids_.next(at);
+        write(table_[here], buffer, flags, at);
+      });
+    }
+    offer(head, taken);
+    return true;
+  }
+
+  bool kick_prepare() override {
+    if (fault() != RingFault::none) return false;
+    Shared::store_release(avail_.idx(), avail_idx_);  // write barrier, then the index
+    const std::uint16_t old = shown_;
+    shown_ = avail_idx_;
+    Shared::fence();  // the index before the device's wish is read
+    if (setup_.event_idx) return need_event(Shared::load(used_.avail_event()), avail_idx_, old);
+    return avail_idx_ != old && (Shared::load(used_.flags()) & kNoNotify) == 0;
+  }
+
+  std::size_t get(std::span<UsedBuffer> used) override {
+    if (fault() != RingFault::none) return 0;
+    const auto ready = static_cast<std::uint16_t>(Shared::load_acquire(used_.idx()) - last_used());
+    if (ready > in_flight_) return broken(RingFault::used_index_jump);
+    std::size_t n = 0;
+    while (n < used.size() && n < ready) {
+      if (!next_used(used[n], static_cast<std::uint16_t>(ready - n))) break;
+      ++n;
+    }
+    if (n != 0 && callbacks_) {
+      if (setup_.event_idx) Shared::store(avail_.used_event(), last_used());
+      Shared::fence();  // the event before the next look at the index
+    }
+    return n;
+  }
+
+  void disable_cb() override {
+    if (!callbacks_) return;
+    callbacks_ = false;
+    if (event_triggered_.load(std::memory_order_relaxed)) return;  // it won't interrupt again anyway
+    if (setup_.event_idx)
+      Shared::store(avail_.used_event(), std::uint16_t{0});  // parked
+    else
+      Shared::store(avail_.flags(), kNoInterrupt);
+  }
+
+  std::uint32_t enable_cb_prepare() override {
+    enable();
+    if (setup_.event_idx) Shared::store(avail_.used_event(), last_used());
+    return last_used();
+  }
+
+  bool poll(std::uint32_t cookie) const override {
+    if (fault() != RingFault::none) return false;
+    Shared::fence();
+    return Shared::load(used_.idx()) != static_cast<std::uint16_t>(cookie);
+  }
+
+  bool enable_cb_delayed() override {
+    enable();
+    if (fault() != RingFault::none) return true;
+    const auto threshold = static_cast<std::uint16_t>(in_flight_ * 3 / 4);
+    if (setup_.event_idx) Shared::store(avail_.used_event(), static_cast<std::uint16_t>(last_used() + threshold));
+    Shared::fence();
+    return static_cast<std::uint16_t>(Shared::load(used_.idx()) - last_used()) <= threshold;
+  }
+
+  bool has_used() const override { return Shared::load_acquire(used_.idx()) != last_used(); }
+
+ private:
+  std::uint16_t last_used() const { return last_used_.load(std::memory_order_relaxed); }
+
+  std::size_t broken(RingFault why) {
+    break_queue(why);
+    return 0;
+  }
+
+  void enable() {
+    event_triggered_.store(false, std::memory_order_relaxed);
+    if (!callbacks_ && !setup_.event_idx) Shared::store(avail_.flags(), std::uint16_t{0});
+    callbacks_ = true;
+  }
+
+  static void write(SplitDescriptor& to, const Buffer& buffer, std::uint16_t flags, std::uint16_t next) {
+    Shared::store(&to.address, buffer.address);
+    Shared::store(&to.length, buffer.length);
+    Shared::store(&to.flags, flags);
+    Shared::store(&to.next, next);
+  }
+
+  template <class Write>
+  static void write_chain(std::span<const Buffer> readable, std::span<const Buffer> writable, Write write_one) {
+    const std::size_t count = readable.size() + writable.size();
+    for (std::size_t i = 0; i < count; ++i) {
+      const bool writes = i >= readable.size();
+      const Buffer& buffer = writes ? writable[i - readable.size()] : readable[i];
+      const std::uint16_t next = i + 1 < count ? kNext : 0;
+      write_one(buffer, static_cast<std::uint16_t>(next | (writes ? kWrite : 0)));
+    }
+  }
+
+  void offer(std::uint16_t head, std::uint16_t descriptors) {
+    Shared::store(avail_.slot(avail_idx_), head);
+    ++avail_idx_;
+    ++in_flight_;
+    free_ = static_cast<std::uint16_t>(free_ - descriptors);
+  }
+
+  /// `ready` entries of the used ring are the device's word. In order, one entry may stand for all up to its buffer.
+  bool next_used(UsedBuffer& used, std::uint16_t ready) {
+    const std::uint16_t at = last_used();
+    if (batch_left_ == 0) {
+      const std::uint32_t id = Shared::load(used_.id(at));
+      batch_length_ = Shared::load(used_.length(at));
+      if (const RingFault why = ids_.judge(id); why != RingFault::none) return broken(why) != 0;
+      batch_id_ = static_cast<std::uint16_t>(id);
+      batch_left_ = setup_.in_order ? static_cast<std::uint16_t>(ids_.before(batch_id_) + 1) : std::uint16_t{1};
+      if (batch_left_ > ready) return broken(RingFault::used_order) != 0;
+    }
+    const bool last = --batch_left_ == 0;
+    const std::uint16_t slots = ids_.release(last ? batch_id_ : ids_.oldest(), used);
+    used.length = last ? batch_length_ : used.capacity;
+    free_ = static_cast<std::uint16_t>(free_ + slots);
+    --in_flight_;
+    last_used_.store(static_cast<std::uint16_t>(at + 1), std::memory_order_relaxed);
+    return true;
+  }
+
+  SplitDescriptor* const table_;
+  const AvailRing avail_;
+  const UsedRing used_;
+  SplitDescriptor* const indirect_;
+  const std::uint64_t indirect_address_;
+  InFlightTable ids_;
+  std::uint16_t avail_idx_ = 0;  ///< added
+  std::uint16_t shown_ = 0;      ///< of those, shown
+  std::atomic<std::uint16_t> last_used_{0};
+  bool callbacks_ = false;
+  std::uint16_t batch_left_ = 0, batch_id_ = 0;
+  std::uint32_t batch_length_ = 0;
+};
+
+}  // namespace netrx::virtio
