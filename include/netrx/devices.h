@@ -20,7 +20,7 @@
 ///   gen:flows=16,rate=100k                          a device and its keys
 ///   pcap:samples/mixed.pcap,loop=3                  a device with an argument of its own, then keys
 ///   fault:loss=1%,seed=7//gen:flows=16              the same generator behind middleware
-///   trace//tap:seen.pcap//gen:count=100             middleware behind middleware: the leftmost sees the frames last
+///   trace//dump:seen.pcap//gen:count=100            middleware behind middleware: the leftmost sees the frames last
 ///
 /// Middleware stands left of the device it wraps, and `//` ends its arguments. Keys are separated by commas; a comma
 /// that is not followed by `key=` belongs to the value before it, so file names may hold commas.

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "driver/pace.h"
-#include "driver/pcap/tap_device.h"
+#include "driver/pcap/dump_device.h"
 #include "driver/rss.h"
 #include "driver/source_queue.h"
 
@@ -205,7 +205,7 @@ DeviceKind pcap_device_kind(CaptureProgress progress) {
 
 void add_pcap_devices(DeviceCatalog& catalog, CaptureProgress progress) {
   catalog.add(pcap_device_kind(std::move(progress)));
-  catalog.add(tap_device_kind());
+  catalog.add(dump_device_kind());
 }
 
 }  // namespace netrx

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "driver/pcap/tap_device.h"
+#include "driver/pcap/dump_device.h"
 
 #include <pcap/pcap.h>
 
@@ -27,21 +27,21 @@ struct ClosePcap {
 };
 
 /// The file. Queues may be polled by several CPUs at once: a poll's frames are written under one lock.
-class TapFile {
+class DumpFile {
  public:
   /// Takes over `file`, already open for writing.
-  static Result<std::unique_ptr<TapFile>> create(std::FILE* file, const std::string& path, bool ethernet,
-                                                 std::uint32_t snaplen) {
-    auto tap = std::unique_ptr<TapFile>(new TapFile(path, ethernet, snaplen));
-    tap->pcap_.reset(pcap_open_dead_with_tstamp_precision(ethernet ? DLT_EN10MB : DLT_LINUX_SLL,
-                                                          static_cast<int>(snaplen), PCAP_TSTAMP_PRECISION_NANO));
-    if (tap->pcap_ == nullptr) {
+  static Result<std::unique_ptr<DumpFile>> create(std::FILE* file, const std::string& path, bool ethernet,
+                                                  std::uint32_t snaplen) {
+    auto dump = std::unique_ptr<DumpFile>(new DumpFile(path, ethernet, snaplen));
+    dump->pcap_.reset(pcap_open_dead_with_tstamp_precision(ethernet ? DLT_EN10MB : DLT_LINUX_SLL,
+                                                           static_cast<int>(snaplen), PCAP_TSTAMP_PRECISION_NANO));
+    if (dump->pcap_ == nullptr) {
       std::fclose(file);
-      return fail(ENOMEM, "tap: " + path + ": not enough memory");
+      return fail(ENOMEM, "dump: " + path + ": not enough memory");
     }
-    tap->dumper_.reset(pcap_dump_fopen(tap->pcap_.get(), file));  // closes the file when it fails
-    if (tap->dumper_ == nullptr) return fail(EIO, "tap: " + path + ": " + pcap_geterr(tap->pcap_.get()));
-    return tap;
+    dump->dumper_.reset(pcap_dump_fopen(dump->pcap_.get(), file));  // closes the file when it fails
+    if (dump->dumper_ == nullptr) return fail(EIO, "dump: " + path + ": " + pcap_geterr(dump->pcap_.get()));
+    return dump;
   }
 
   void write(std::span<Packet* const> packets, Nanos now) {
@@ -60,12 +60,12 @@ class TapFile {
     const std::lock_guard lock(mutex_);
     if (failed_ == 0 && pcap_dump_flush(dumper_.get()) != 0) failed_ = errno == 0 ? EIO : errno;
     if (failed_ == 0) return {};
-    return "tap: " + path_ + ": writing ended behind frame " + std::to_string(frames_) + " (" + std::strerror(failed_) +
-           ")";
+    return "dump: " + path_ + ": writing ended behind frame " + std::to_string(frames_) + " (" +
+           std::strerror(failed_) + ")";
   }
 
  private:
-  TapFile(std::string path, bool ethernet, std::uint32_t snaplen)
+  DumpFile(std::string path, bool ethernet, std::uint32_t snaplen)
       : path_(std::move(path)), ethernet_(ethernet), snaplen_(snaplen), frame_(BigFrames::kLargest + 64) {}
 
   void write_one(const Packet& packet, Nanos now) {
@@ -119,9 +119,9 @@ class TapFile {
   int failed_ = 0;  ///< errno
 };
 
-class TapQueue final : public WrappedQueue {
+class DumpQueue final : public WrappedQueue {
  public:
-  TapQueue(RxQueue& inner, TapFile& file) : WrappedQueue(inner), file_(file) {}
+  DumpQueue(RxQueue& inner, DumpFile& file) : WrappedQueue(inner), file_(file) {}
 
   std::size_t poll(PollContext& context, PacketBatch& batch, std::size_t budget) override {
     const std::size_t before = batch.size();
@@ -131,51 +131,51 @@ class TapQueue final : public WrappedQueue {
   }
 
  private:
-  TapFile& file_;
+  DumpFile& file_;
 };
 
-class TapDevice final : public WrappedDevice {
+class DumpDevice final : public WrappedDevice {
  public:
-  TapDevice(std::unique_ptr<NetDevice> inner, std::unique_ptr<TapFile> file)
+  DumpDevice(std::unique_ptr<NetDevice> inner, std::unique_ptr<DumpFile> file)
       : WrappedDevice(std::move(inner)), file_(std::move(file)) {
     for (std::size_t i = 0; i < inner_->queue_count(); ++i)
-      queues_.push_back(std::make_unique<TapQueue>(inner_->queue(i), *file_));
+      queues_.push_back(std::make_unique<DumpQueue>(inner_->queue(i), *file_));
   }
 
   std::string remark() const override { return remark_and(file_->remark()); }
 
  private:
-  std::unique_ptr<TapFile> file_;
+  std::unique_ptr<DumpFile> file_;
 };
 
-Result<std::unique_ptr<NetDevice>> wrap_tap(DeviceArguments& arguments, std::unique_ptr<NetDevice> inner) {
+Result<std::unique_ptr<NetDevice>> wrap_dump(DeviceArguments& arguments, std::unique_ptr<NetDevice> inner) {
   const auto snaplen =
       static_cast<std::uint32_t>(arguments.number("snaplen", BigFrames::kLargest, 1, BigFrames::kLargest));
   if (arguments.error()) return std::unexpected(*arguments.error());
-  return make_tap_device(std::move(inner), arguments.argument(), snaplen);
+  return make_dump_device(std::move(inner), arguments.argument(), snaplen);
 }
 
 }  // namespace
 
-Result<std::unique_ptr<NetDevice>> make_tap_device(std::unique_ptr<NetDevice> inner, const std::string& path,
-                                                   std::uint32_t snaplen) {
+Result<std::unique_ptr<NetDevice>> make_dump_device(std::unique_ptr<NetDevice> inner, const std::string& path,
+                                                    std::uint32_t snaplen) {
   std::FILE* file = std::fopen(path.c_str(), "wbe");
   if (file == nullptr) {
     const int code = errno;
-    return fail(code, "tap: " + path + ": " + std::strerror(code) + "; give a file that can be written");
+    return fail(code, "dump: " + path + ": " + std::strerror(code) + "; give a file that can be written");
   }
-  auto tap = TapFile::create(file, path, inner->has_link_header(), snaplen);
-  if (!tap) return std::unexpected(tap.error());
-  return std::make_unique<TapDevice>(std::move(inner), std::move(*tap));
+  auto dump = DumpFile::create(file, path, inner->has_link_header(), snaplen);
+  if (!dump) return std::unexpected(dump.error());
+  return std::make_unique<DumpDevice>(std::move(inner), std::move(*dump));
 }
 
-DeviceKind tap_device_kind() {
-  return {.name = "tap",
+DeviceKind dump_device_kind() {
+  return {.name = "dump",
           .argument = "FILE",
           .summary = "writes the frames that the device gives out to a pcap file",
           .keys = {{"snaplen", "N", "bytes of each frame (default: all)"}},
           .open = {},
-          .wrap = wrap_tap};
+          .wrap = wrap_dump};
 }
 
 }  // namespace netrx
