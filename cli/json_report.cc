@@ -56,6 +56,7 @@ Json device_json(const DeviceStats& device) {
                       {"rx_bytes", queue.rx_bytes},
                       {"rx_missed_errors", queue.rx_missed_errors},
                       {"rx_length_errors", queue.rx_length_errors},
+                      {"rx_frame_errors", queue.rx_frame_errors},
                       {"rx_alloc_fail", queue.rx_alloc_fail}});
   return {{"name", device.name},
           {"running", device.running},

@@ -5,6 +5,7 @@
 #include "driver/gen/gen_device.h"
 #include "driver/loopback/loopback_device.h"
 #include "driver/trace/trace_device.h"
+#include "driver/tun/tun_device.h"
 #include "netrx/devices.h"
 
 namespace netrx {
@@ -57,7 +58,7 @@ std::vector<std::string> names_of(const std::vector<Named>& all) {
 }
 
 bool starts_key(std::string_view text) {
-  const std::size_t end = text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-");
+  const std::size_t end = text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-_");
   return end != std::string_view::npos && end != 0 && text[end] == '=';
 }
 
@@ -137,6 +138,8 @@ DeviceCatalog DeviceCatalog::builtin() {
   DeviceCatalog catalog;
   catalog.add(gen_device_kind());
   catalog.add(loopback_device_kind());
+  catalog.add(tap_device_kind());
+  catalog.add(tun_device_kind());
   catalog.add(fault_device_kind());
   catalog.add(trace_device_kind());
   return catalog;
@@ -175,6 +178,21 @@ Result<std::unique_ptr<NetDevice>> DeviceCatalog::open(std::string_view spec) co
   auto inner = open(spec.substr(wraps + kWraps.size()));
   if (!inner) return inner;
   return kind->wrap(*arguments, std::move(*inner));
+}
+
+Result<std::unique_ptr<NetDevice>> DeviceCatalog::open_sink(std::string_view spec, std::size_t queues) const {
+  const std::string_view name = spec.substr(0, std::min(spec.find(':'), spec.find(kWraps)));
+  const DeviceKind* kind = find(name);
+  if (kind == nullptr) return std::unexpected(unknown_kind(name));
+  if (!kind->open_sink) {
+    std::string known;
+    for (const DeviceKind& one : kinds_)
+      if (one.open_sink) known += (known.empty() ? "" : ", ") + one.name;
+    return fail(EOPNOTSUPP, kind->name + " can't be sent to; these can: " + known);
+  }
+  auto arguments = parse_arguments(*kind, split_kind(spec).arguments);
+  if (!arguments) return std::unexpected(arguments.error());
+  return kind->open_sink(*arguments, queues);
 }
 
 std::string DeviceCatalog::help() const {

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include "driver/device_contract_test_suite.h"
+#include "driver/live/live_frames_test_support.h"
+#include "driver/live/netns_test_support.h"
 
 namespace netrx {
 namespace {
@@ -32,6 +34,28 @@ INSTANTIATE_TEST_SUITE_P(
                     of("trace", "trace:file=/dev/null,polls=on//gen:count=200,ipv6=50,queues=2", 200),
                     of("trace_of_fault", "trace:file=/dev/null//fault:delay=30us//gen:count=200", 200)),
     contract_case_name);
+
+constexpr std::uint32_t kFrames = 300;
+
+/// A device of this kernel in a namespace of its own, behind which a sender has sent everything.
+ContractCase far_end(std::string name, std::string spec, bool ethernet) {
+  const auto open = [spec, ethernet] {
+    enter_new_netns();
+    auto device = open_device(spec + ",count=" + std::to_string(kFrames));
+    if (!device) return device;
+    RawSocket sender("t0");
+    for (std::uint32_t i = 0; i < kFrames; ++i) sender.send(live_frame(i, ethernet));
+    return device;
+  };
+  return {.name = std::move(name), .open = open, .frames = kFrames, .missing = missing_for_tun};
+}
+
+INSTANTIATE_TEST_SUITE_P(Live, DeviceContract,
+                         testing::Values(far_end("tap", "tap:t0", true),
+                                         far_end("tap_without_vnet_hdr", "tap:t0,vnet_hdr=off", true),
+                                         far_end("tun", "tun:t0", false),
+                                         far_end("tun_without_vnet_hdr", "tun:t0,vnet_hdr=off", false)),
+                         contract_case_name);
 
 }  // namespace
 }  // namespace netrx

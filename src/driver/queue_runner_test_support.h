@@ -2,6 +2,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <poll.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -11,6 +12,7 @@
 
 #include "base/prng.h"
 #include "netrx/device.h"
+#include "netrx/packet_bytes.h"
 
 namespace netrx {
 
@@ -18,10 +20,21 @@ using FrameBytes = std::vector<std::uint8_t>;
 
 /// Ends a batch's packets as the path does: lent frames first, then the packets.
 inline void end_packets(PacketPool& pool, PacketBatch& batch) {
-  for (const Packet* packet : batch)
-    if (packet->frame_home != nullptr) packet->frame_home->frames_home({&packet->frame_id, 1});
-  pool.put(batch.packets());
+  for (Packet* packet : batch) {
+    for (Packet *part = packet, *rest = packet->frags; part != nullptr;
+         part = rest, rest = rest ? rest->next : nullptr) {
+      if (part->frame_home != nullptr) part->frame_home->frames_home({&part->frame_id, 1});
+      pool.put({&part, 1});
+    }
+  }
   batch.released();
+}
+
+/// All of a packet's bytes, wherever they are.
+inline FrameBytes bytes_of(const Packet& packet) {
+  FrameBytes bytes(packet.len);
+  EXPECT_EQ(copy_bits(packet, 0, bytes), packet.len);
+  return bytes;
 }
 
 inline std::unique_ptr<PacketPool> test_pool(std::size_t packets = 1024, std::size_t frame_size = 2048) {
@@ -29,7 +42,7 @@ inline std::unique_ptr<PacketPool> test_pool(std::size_t packets = 1024, std::si
 }
 
 /// Drives one queue through the interrupt protocol in virtual time, as receive/ does, until it is exhausted. Whatever
-/// makes it sleep for ever is a lost interrupt.
+/// makes it sleep for ever is a lost interrupt; a file descriptor that says nothing for two real seconds is one too.
 class QueueRunner {
  public:
   QueueRunner(RxQueue& queue, PacketPool& pool, std::uint64_t seed) : queue_(queue), pool_(pool), prng_(seed) {}
@@ -42,7 +55,8 @@ class QueueRunner {
     while (!queue_.exhausted()) {
       if (!queue_.irq_take(now)) {
         const Nanos next = queue_.next_attention(now);
-        if (next == kNever) return queue_.exhausted();
+        if (next == kNever && (queue_.exhausted() || !watched())) return queue_.exhausted();
+        if (next == kNever) continue;
         now = std::max(next, now + Nanos{1});
         continue;
       }
@@ -60,6 +74,12 @@ class QueueRunner {
   std::uint64_t polls = 0;
 
  private:
+  /// Sleeps until the queue's descriptor becomes readable.
+  bool watched() const {
+    pollfd fd{.fd = queue_.irq_fd(), .events = POLLIN, .revents = 0};
+    return fd.fd >= 0 && poll(&fd, 1, 2000) > 0;
+  }
+
   void poll_until_done() {
     for (;;) {
       const std::size_t budget = prng_.between(1, PacketBatch::kCapacity);
