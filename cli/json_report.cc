@@ -66,6 +66,28 @@ Json device_json(const DeviceStats& device) {
           {"queues", queues}};
 }
 
+Json sinks_json(const Outcome& outcome) {
+  Json all = Json::array();
+  for (const SinkStats& sink : outcome.sinks) {
+    Json queues = Json::array();
+    for (const SinkStats::Queue& queue : sink.queues)
+      queues.push_back({{"tx_packets", queue.tx_packets},
+                        {"tx_bytes", queue.tx_bytes},
+                        {"tx_errors", queue.tx_errors},
+                        {"tx_busy", queue.tx_busy}});
+    all.push_back({{"name", sink.name},
+                   {"packets", sink.egress.packets},
+                   {"whole", sink.egress.whole},
+                   {"cut", sink.egress.cut},
+                   {"segments", sink.egress.segments},
+                   {"segments_lost", sink.egress.segments_lost},
+                   {"dropped", sink.egress.dropped},
+                   {"remark", sink.remark},
+                   {"queues", queues}});
+  }
+  return all;
+}
+
 Json order_json(const OrderCount& order) {
   return {{"checked", order.checked},     {"unchecked", order.unchecked},
           {"late", order.late},           {"late_moving", order.late_moving},
@@ -124,6 +146,7 @@ std::string json_report(const Outcome& outcome, const Engine& engine) {
                  {"delay_p99_ns", outcome.stats.delay_p99_ns},
                  {"cpus", cpus},
                  {"devices", devices},
+                 {"sinks", sinks_json(outcome)},
                  {"conservation", conservation_json(outcome.stats.conservation)},
                  {"flows", outcome.flows},
                  {"unprotected_moves", outcome.unprotected_moves},

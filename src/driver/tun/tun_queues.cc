@@ -140,23 +140,12 @@ void TunRxQueue::discard(PacketPool& pool, Target& target) {
 // -- transmit
 
 std::size_t TunTxQueue::xmit(std::span<Packet* const> packets) {
-  if (given_ == done_.size()) {
-    done_.clear();
-    given_ = 0;
-  }
-  std::size_t taken = 0;
-  std::uint64_t bytes = 0;
-  while (taken < packets.size() && done_.size() < kMostDone) {
-    Packet* packet = packets[taken];
-    if (!write(*packet)) break;
-    bytes += packet->len;
-    done_.push_back(packet);
-    ++taken;
-  }
-  RxQueueStats::add(stats_.tx_packets, taken);
-  RxQueueStats::add(stats_.tx_bytes, bytes);
-  if (taken < packets.size()) RxQueueStats::add(stats_.tx_busy);
-  return taken;
+  const std::size_t most = std::min(packets.size(), done_.room());
+  std::size_t n = 0;
+  while (n < most && write(*packets[n])) ++n;
+  count_taken(stats_, packets.first(n), packets.size());
+  done_.add(packets.first(n));
+  return n;
 }
 
 bool TunTxQueue::write(const Packet& packet) {
@@ -174,13 +163,6 @@ bool TunTxQueue::write(const Packet& packet) {
   if (code != trouble_.load(std::memory_order_relaxed)) trouble_.store(code, std::memory_order_relaxed);
   if (code != 0) RxQueueStats::add(stats_.tx_errors);
   return true;
-}
-
-std::size_t TunTxQueue::xmit_done(PacketBatch& done) {
-  const std::size_t n = std::min(done.room(), done_.size() - given_);
-  std::copy_n(done_.begin() + static_cast<std::ptrdiff_t>(given_), n, done.extend(n).begin());
-  given_ += n;
-  return n;
 }
 
 }  // namespace netrx

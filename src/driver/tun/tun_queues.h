@@ -4,9 +4,9 @@
 #include <atomic>
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include "driver/big_frames.h"
+#include "driver/live/done_packets.h"
 #include "driver/live/live_queue.h"
 #include "netrx/virtio_net_hdr.h"
 
@@ -54,24 +54,21 @@ class TunRxQueue final : public LiveRxQueue {
 /// Writes packets, one system call each; they have left when xmit() returns.
 class TunTxQueue final : public TxQueue {
  public:
-  TunTxQueue(int fd, const TunFormat& format) : fd_(fd), format_(format) { done_.reserve(kMostDone); }
+  TunTxQueue(int fd, const TunFormat& format) : fd_(fd), format_(format) {}
 
   std::size_t xmit(std::span<Packet* const> packets) override;
   void xmit_kick() override {}
-  std::size_t xmit_done(PacketBatch& done) override;
+  std::size_t xmit_done(PacketBatch& done) override { return done_.give(done); }
 
   /// Why the kernel last refused a packet, as errno; 0: it did not, or takes them again.
   int trouble() const { return trouble_.load(std::memory_order_relaxed); }
 
  private:
-  static constexpr std::size_t kMostDone = 256;
-
   bool write(const Packet& packet);  ///< false: the kernel can't take it now
 
   const int fd_;
   const TunFormat format_;
-  std::vector<Packet*> done_;
-  std::size_t given_ = 0;  ///< of done_
+  DonePackets done_;
   std::atomic<int> trouble_{0};
 };
 
