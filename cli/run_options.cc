@@ -93,9 +93,9 @@ constexpr OptionSpec kTraffic[] = {
        return {};
      },
      true},
-    {"sink", "[FROM=]SPEC",
-     "send what is delivered out by this device: a spec (tap:NAME, pcap:FILE), or the name of one received from; "
-     "FROM=: only what that device delivers",
+    {"sink", "SPEC",
+     "send what is delivered out by this device: a spec such as tap:NAME, or the name of one received from; "
+     "FROM=SPEC: only what the device FROM delivers",
      [](RunOptions& o, std::string_view text) -> Result<void> {
        if (text.empty()) return fail(EINVAL, "name a device to send by, e.g. tap:vm1 or pcap:FILE");
        o.sinks.emplace_back(text);

@@ -42,7 +42,9 @@ class TunDevice final : public NetDevice {
     for (const auto& queue : rx_)
       if (queue->exhausted() && queue->trouble() != 0)
         return request_.interface + " is gone (" + errno_text(queue->trouble()) + "); nothing more will come from it";
-    if (!interface_is_up(request_.interface))
+    // A file stays attached to an interface that was renamed or moved to another namespace; then there is nothing to
+    // say.
+    if (interface_index(request_.interface) != 0 && !interface_is_up(request_.interface))
       return request_.interface + " is down; bring it up with: ip link set " + request_.interface + " up";
     for (const auto& queue : tx_)
       if (queue->trouble() != 0)

@@ -23,7 +23,7 @@ struct TunFormat {
 class TunRxQueue final : public LiveRxQueue {
  public:
   TunRxQueue(int fd, const TunFormat& format, FrameLimit& limit)
-      : LiveRxQueue(fd, limit), format_(format), big_frames_(kLongest) {}
+      : LiveRxQueue(fd, limit), format_(format), big_frames_(kLongest, kLongFrames) {}
 
   std::size_t poll(PollContext& context, PacketBatch& batch, std::size_t budget) override;
 
@@ -32,6 +32,7 @@ class TunRxQueue final : public LiveRxQueue {
 
  private:
   static constexpr std::uint32_t kLongest = 65536 + 64;
+  static constexpr std::uint32_t kLongFrames = 512;  ///< that may be on their way at once; memory only as they are used
 
   /// What became of one read.
   enum class Got { frame, bad_frame, nothing, gone };
