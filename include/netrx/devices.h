@@ -91,7 +91,8 @@ struct DeviceKind {
 /// The kinds of devices a program can open by name. Constant once filled; then any thread may use it.
 class DeviceCatalog {
  public:
-  /// gen, lo, tap, tun and the middleware fault and trace. Components add theirs: add_pcap_devices() in netrx/pcap.h.
+  /// gen, lo, tap, tun, af_packet and the middleware fault and trace. Components add theirs: add_pcap_devices() in
+  /// netrx/pcap.h.
   static DeviceCatalog builtin();
 
   /// A kind added later replaces one of the same name.

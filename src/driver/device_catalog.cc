@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
+#include "driver/af_packet/packet_device.h"
 #include "driver/fault/fault_device.h"
 #include "driver/gen/gen_device.h"
 #include "driver/loopback/loopback_device.h"
@@ -140,6 +141,7 @@ DeviceCatalog DeviceCatalog::builtin() {
   catalog.add(loopback_device_kind());
   catalog.add(tap_device_kind());
   catalog.add(tun_device_kind());
+  catalog.add(packet_device_kind());
   catalog.add(fault_device_kind());
   catalog.add(trace_device_kind());
   return catalog;

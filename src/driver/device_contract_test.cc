@@ -50,11 +50,26 @@ ContractCase far_end(std::string name, std::string spec, bool ethernet) {
   return {.name = std::move(name), .open = open, .frames = kFrames, .missing = missing_for_tun};
 }
 
+/// An interface of the kernel whose other end a sender sends into, once the device is open.
+ContractCase near_end(std::string name, std::string spec) {
+  const auto open = [spec] {
+    enter_new_netns();
+    shell("ip link add v0 type veth peer name v1 && ip link set v0 up && ip link set v1 up");
+    auto device = open_device(spec + ",count=" + std::to_string(kFrames));
+    if (!device) return device;
+    RawSocket sender("v1");
+    for (std::uint32_t i = 0; i < kFrames; ++i) sender.send(live_frame(i));
+    return device;
+  };
+  return {.name = std::move(name), .open = open, .frames = kFrames, .missing = missing_for_netns};
+}
+
 INSTANTIATE_TEST_SUITE_P(Live, DeviceContract,
                          testing::Values(far_end("tap", "tap:t0", true),
                                          far_end("tap_without_vnet_hdr", "tap:t0,vnet_hdr=off", true),
                                          far_end("tun", "tun:t0", false),
-                                         far_end("tun_without_vnet_hdr", "tun:t0,vnet_hdr=off", false)),
+                                         far_end("tun_without_vnet_hdr", "tun:t0,vnet_hdr=off", false),
+                                         near_end("af_packet", "af_packet:v0")),
                          contract_case_name);
 
 }  // namespace

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """netrx as the wire between two network namespaces, under real programs. docs/live.md explains it.
 
-    usage: live.py [tap|tun] [--cpus N]
+    usage: live.py [tap|tun|af_packet] [--table]
 
 A client's namespace and a server's are joined by nothing but `netrx run`, which receives from each side's interface and
 sends by the other's. Checked: bytes (SHA-256 of a download, a CRC in every datagram), the order of every flow, and that
@@ -113,9 +113,15 @@ def wait_until(what, true):
 def start_wire(spaces, kind, report):
     """netrx between two interfaces, vm0 at the client and vm1 at the server."""
     mask = f"{sum(1 << cpu for cpu in CPUS):x}"
+    devices = [f"{kind}:vm0", f"{kind}:vm1"]
+    if kind not in ("tap", "tun"):
+        for interface in ("vm0", "vm1"):  # a cable each, from the namespace of its program to netrx's
+            sh("ip", "-n", spaces.names["wire"], "link", "add", interface, "up", "type", "veth", "peer", "name",
+               interface, "netns", spaces.names["client" if interface == "vm0" else "server"])
+            spaces.run("wire", "ip", "link", "set", interface, "promisc", "on")
     wire = spaces.start("wire", NETRX, "run", "--cpus", ",".join(map(str, CPUS)), "--irq-cpus", CPUS[0],
                         "--rps-cpus", mask, "--netdev-max-backlog", 10000,
-                        "--dev", f"{kind}:vm0", "--dev", f"{kind}:vm1", "--sink", "vm0=vm1", "--sink", "vm1=vm0",
+                        "--dev", devices[0], "--dev", devices[1], "--sink", "vm0=vm1", "--sink", "vm1=vm0",
                         "--json", report, stdout=subprocess.PIPE)
     for interface, role, address in (("vm0", "client", CLIENT), ("vm1", "server", SERVER)):
         wait_until(f"netrx making {interface}", lambda interface=interface: wire.poll() is not None or subprocess.run(
@@ -123,7 +129,8 @@ def start_wire(spaces, kind, report):
             capture_output=True).stdout.strip() != b"")
         if wire.poll() is not None:
             raise RuntimeError(f"netrx ended with {wire.returncode}")
-        sh("ip", "-n", spaces.names["wire"], "link", "set", interface, "netns", spaces.names[role])
+        if kind in ("tap", "tun"):
+            sh("ip", "-n", spaces.names["wire"], "link", "set", interface, "netns", spaces.names[role])
         peer = ["peer", SERVER if address == CLIENT else CLIENT] if kind == "tun" else []
         sh("ip", "-n", spaces.names[role], "address", "add", address + ("" if peer else "/24"), *peer,
            "dev", interface)
@@ -248,7 +255,7 @@ def main(kind):
         skip("needs root for network namespaces")
     if not shutil.which("ip"):
         skip("needs Debian's iproute2")
-    if not os.path.exists("/dev/net/tun"):
+    if kind in ("tap", "tun") and not os.path.exists("/dev/net/tun"):
         skip("needs /dev/net/tun (modprobe tun)")
     with tempfile.TemporaryDirectory(prefix="netrx-live-") as name, Namespaces() as spaces:
         folder = Path(name)

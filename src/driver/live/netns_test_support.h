@@ -66,6 +66,8 @@ class RawSocket {
     address_.sll_protocol = htons(ETH_P_ALL);
     address_.sll_ifindex = static_cast<int>(if_nametoindex(interface.c_str()));
     EXPECT_EQ(bind(fd_.get(), reinterpret_cast<sockaddr*>(&address_), sizeof address_), 0) << interface;
+    const int room = 8 << 20;
+    setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
     const int on = vnet_hdr ? 1 : 0;
     EXPECT_EQ(setsockopt(fd_.get(), SOL_PACKET, PACKET_VNET_HDR, &on, sizeof on), 0);
   }

@@ -18,7 +18,7 @@ class TunDevice final : public NetDevice {
  public:
   TunDevice(TunFiles files, const TunRequest& request, std::string name, std::uint64_t frames)
       : request_(request), name_(std::move(name)), limit_(frames), files_(std::move(files)) {
-    const TunFormat format{.ethernet = request.ethernet, .vnet_hdr = request.vnet_hdr};
+    const FrameFormat format{.ethernet = request.ethernet, .vnet_hdr = request.vnet_hdr};
     for (const OwnedFd& fd : files_.queues) {
       rx_.push_back(std::make_unique<TunRxQueue>(fd.get(), format, limit_));
       tx_.push_back(std::make_unique<TunTxQueue>(fd.get(), format));

@@ -8,7 +8,6 @@
 #include "driver/live/netns_test_support.h"
 #include "netrx/devices.h"
 #include "netrx/gso.h"
-#include "netrx/virtio_net_hdr.h"
 
 namespace netrx {
 namespace {
@@ -31,46 +30,10 @@ class TunDeviceTest : public testing::Test {
     const auto device = open_device(spec);
     return device ? "opened" : device.error().text;
   }
-  /// What one queue has now.
-  std::vector<FrameBytes> take(RxQueue& queue) {
-    std::vector<FrameBytes> frames;
-    for (bool more = true; more;) {
-      PacketBatch batch;
-      PollContext context{Nanos{1}, *pool_};
-      more = queue.poll(context, batch, PacketBatch::kCapacity) != 0;
-      for (const Packet* packet : batch) frames.push_back(bytes_of(*packet));
-      end_packets(*pool_, batch);
-    }
-    return frames;
-  }
+  std::vector<FrameBytes> take(RxQueue& queue) { return take_waiting(queue, *pool_); }
 
   std::unique_ptr<PacketPool> pool_ = test_pool(256);
 };
-
-/// A TCP packet of many segments, as a sender with TSO hands it down: the checksum is left to the device.
-FrameBytes large_segment(std::uint32_t payload, VirtioNetHdr& header) {
-  FrameBytes frame =
-      wire::FrameBuilder().eth().ipv4("10.0.0.1", "10.0.0.2").tcp(1000, 80).payload(payload).build().bytes;
-  header = {.flags = VirtioNetHdr::kNeedsCsum,
-            .gso_type = VirtioNetHdr::kGsoTcpv4,
-            .hdr_len = 54,
-            .gso_size = 1448,
-            .csum_start = 34,
-            .csum_offset = 16};
-  // What is there before the sum: the pseudo header's, not inverted.
-  const std::uint32_t sum =
-      wire::csum_pseudo_header(std::span(frame).subspan(26, 8), 6, static_cast<std::uint32_t>(frame.size() - 34));
-  const Be16 folded = wire::csum_fold(~std::uint32_t{0} - sum);
-  std::memcpy(frame.data() + 50, &folded, 2);
-  return frame;
-}
-
-FrameBytes behind_header(const VirtioNetHdr& header, const FrameBytes& frame) {
-  FrameBytes bytes(sizeof header + frame.size());
-  std::memcpy(bytes.data(), &header, sizeof header);
-  std::copy(frame.begin(), frame.end(), bytes.begin() + sizeof header);
-  return bytes;
-}
 
 TEST_F(TunDeviceTest, WhatItSendsTheKernelReceives) {
   for (const bool vnet_hdr : {true, false}) {

@@ -18,10 +18,6 @@ namespace {
 
 bool is_momentary(int code) { return code == EAGAIN || code == EINTR || code == ENOBUFS || code == ENOMEM; }
 
-std::span<const std::uint8_t> bytes_of(const VirtioNetHdr& header) {
-  return {reinterpret_cast<const std::uint8_t*>(&header), sizeof header};
-}
-
 }  // namespace
 
 // -- receive
@@ -149,13 +145,13 @@ std::size_t TunTxQueue::xmit(std::span<Packet* const> packets) {
 }
 
 bool TunTxQueue::write(const Packet& packet) {
-  VirtioNetHdr header;
-  const bool described = !format_.vnet_hdr || FramePieces::describe(packet, format_.ethernet, header);
-  FramePieces frame(packet, format_.vnet_hdr ? bytes_of(header) : std::span<const std::uint8_t>(), format_.ethernet);
+  FrameExtras extras;
+  std::array<iovec, kMostFramePieces> pieces;
+  const std::size_t count = frame_pieces(packet, format_, extras, pieces);
   int code = EINVAL;
-  if (described && !frame.pieces().empty()) {
+  if (count != 0) {
     ssize_t n;
-    do n = writev(fd_, frame.pieces().data(), static_cast<int>(frame.pieces().size()));
+    do n = writev(fd_, pieces.data(), static_cast<int>(count));
     while (n < 0 && errno == EINTR);
     code = n < 0 ? errno : 0;
   }

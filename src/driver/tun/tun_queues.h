@@ -7,22 +7,17 @@
 
 #include "driver/big_frames.h"
 #include "driver/live/done_packets.h"
+#include "driver/live/frame_pieces.h"
 #include "driver/live/live_queue.h"
 #include "netrx/virtio_net_hdr.h"
 
 namespace netrx {
 
-/// How the frames of a TUN/TAP file look.
-struct TunFormat {
-  bool ethernet;
-  bool vnet_hdr;
-};
-
 /// Reads frames, one system call each: into a packet's own buffer, and what is longer than that into a large one behind
 /// it, as a frag.
 class TunRxQueue final : public LiveRxQueue {
  public:
-  TunRxQueue(int fd, const TunFormat& format, FrameLimit& limit)
+  TunRxQueue(int fd, const FrameFormat& format, FrameLimit& limit)
       : LiveRxQueue(fd, limit), format_(format), big_frames_(kLongest, kLongFrames) {}
 
   std::size_t poll(PollContext& context, PacketBatch& batch, std::size_t budget) override;
@@ -48,14 +43,14 @@ class TunRxQueue final : public LiveRxQueue {
   bool make_packet(Packet& packet, const VirtioNetHdr& header) const;
   void discard(PacketPool& pool, Target& target);
 
-  const TunFormat format_;
+  const FrameFormat format_;
   BigFrames big_frames_;
 };
 
 /// Writes packets, one system call each; they have left when xmit() returns.
 class TunTxQueue final : public TxQueue {
  public:
-  TunTxQueue(int fd, const TunFormat& format) : fd_(fd), format_(format) {}
+  TunTxQueue(int fd, const FrameFormat& format) : fd_(fd), format_(format) {}
 
   std::size_t xmit(std::span<Packet* const> packets) override;
   void xmit_kick() override {}
@@ -68,7 +63,7 @@ class TunTxQueue final : public TxQueue {
   bool write(const Packet& packet);  ///< false: the kernel can't take it now
 
   const int fd_;
-  const TunFormat format_;
+  const FrameFormat format_;
   DonePackets done_;
   std::atomic<int> trouble_{0};
 };
