@@ -223,9 +223,10 @@ Result<std::vector<Seen>> Kernel::receive_on(int cpu, std::span<const Arrival> a
   return std::move(taken_);
 }
 
-Result<void> Kernel::send(std::span<const Arrival> arrivals) {
+Result<void> Kernel::send(std::span<const Arrival> arrivals, std::uint32_t rounds) {
   if (arrivals.size() > NETRX_MAX_ARRIVALS) throw std::logic_error("more arrivals than one poll takes");
   control_record control{.arrivals = static_cast<std::uint32_t>(arrivals.size()),
+                         .rounds = rounds,
                          .out_ifindex = if_nametoindex(kSender),
                          .netns = network_namespace(),
                          .ifindex = if_nametoindex(kReceiver),

@@ -79,6 +79,10 @@ class Kernel {
   /// with something else, the kernel now and then hands a packet to the stack without telling us.
   Result<std::vector<Seen>> receive_on(int cpu, std::span<const Arrival> arrivals);
 
+  /// Sends the frames, `rounds` times over, from the CPU on which this thread runs, with softirqs off until all are
+  /// sent.
+  Result<void> send(std::span<const Arrival> arrivals, std::uint32_t rounds = 1);
+
   /// The CPUs that this process may use.
   static std::vector<int> cpus();
 
@@ -86,7 +90,6 @@ class Kernel {
   Kernel();
   Result<void> make_network();
   Result<void> load();
-  Result<void> send(std::span<const Arrival> arrivals);
   /// Waits until `n` packets have come, or nothing more comes for so long.
   std::size_t wait_for(std::size_t n, std::chrono::milliseconds patience);
   void learn_gso_names();
