@@ -18,6 +18,7 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <stdexcept>
 #include <utility>
 
@@ -203,6 +204,23 @@ std::vector<int> Kernel::cpus() {
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
     if (CPU_ISSET(cpu, &allowed)) all.push_back(cpu);
   return all;
+}
+
+void Kernel::settle() {
+  constexpr std::size_t kWaiting = 11;  // column of softnet_stat: what a backlog holds
+  const auto holds_packets = [] {
+    std::istringstream lines(read("/proc/net/softnet_stat"));
+    for (std::string line; std::getline(lines, line);) {
+      std::istringstream words(line);
+      std::string word;
+      for (std::size_t i = 0; i <= kWaiting; ++i) words >> word;
+      if (word != "00000000") return true;
+    }
+    return false;
+  };
+  const auto give_up = std::chrono::steady_clock::now() + kPatience;
+  while (holds_packets() && std::chrono::steady_clock::now() < give_up) usleep(100);
+  for (const int cpu : cpus()) const PinnedTo visit(cpu);
 }
 
 Result<std::vector<Seen>> Kernel::receive(std::span<const Arrival> arrivals) {

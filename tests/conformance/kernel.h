@@ -83,6 +83,10 @@ class Kernel {
   /// sent.
   Result<void> send(std::span<const Arrival> arrivals, std::uint32_t rounds = 1);
 
+  /// Waits until all backlogs are empty and each CPU, on which this thread runs once, has come to the end of its
+  /// softirqs.
+  static void settle();
+
   /// The CPUs that this process may use.
   static std::vector<int> cpus();
 

@@ -98,10 +98,12 @@ class SoftnetConformance : public KernelTest, public testing::WithParamInterface
 
   Columns kernel_moves() {
     const std::vector<Arrival> arrivals(GetParam().frames, packet());
-    const PinnedTo sender(cpus_[0]);
     const Columns before = columns_of(Kernel::read("/proc/net/softnet_stat"));
-    EXPECT_TRUE(kernel().send(arrivals, GetParam().rounds));
-    for (const int cpu : cpus_) const PinnedTo visit(cpu);  // each has come to the end of its softirqs
+    {
+      const PinnedTo sender(cpus_[0]);
+      EXPECT_TRUE(kernel().send(arrivals, GetParam().rounds));
+    }
+    Kernel::settle();
     return moved(before, columns_of(Kernel::read("/proc/net/softnet_stat")));
   }
 
