@@ -258,7 +258,11 @@ Result<void> Kernel::send(std::span<const Arrival> arrivals, std::uint32_t round
   taken_.clear();
   lost_ = 0;
   std::array<std::uint8_t, 64> some_frame{};
-  LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = some_frame.data(), .data_size_in = some_frame.size(), .repeat = 1);
+  bpf_test_run_opts run{};
+  run.sz = sizeof run;
+  run.data_in = some_frame.data();
+  run.data_size_in = some_frame.size();
+  run.repeat = 1;
   const int error = bpf_prog_test_run_opts(bpf_program__fd(inject_), &run);
   if (error != 0) return fail(-error, std::string("BPF_PROG_TEST_RUN: ") + std::strerror(-error));
   bpf_map__lookup_elem(control_, &(key = 0), sizeof key, &control, sizeof control, 0);
