@@ -294,13 +294,14 @@ void add_ipv6_headers(std::vector<GroScenario>& all) {
                                         {"payload length 0", 4, 0},
                                         {"other source", 23, 9},
                                         {"other destination", 39, 9}})
-    all.push_back({std::string("ipv6 ") + name,
-                   {},
-                   arrivals(tcp_frames(Family::ipv6, stream(3)), [where = at, byte = value](std::size_t i, Frame& frame) {
-                     if (i != 1) return;
-                     frame.bytes[kIpAt + where] = static_cast<std::uint8_t>(byte);
-                     fix_tcp(frame, Family::ipv6);
-                   })});
+    all.push_back(
+        {std::string("ipv6 ") + name,
+         {},
+         arrivals(tcp_frames(Family::ipv6, stream(3)), [where = at, byte = value](std::size_t i, Frame& frame) {
+           if (i != 1) return;
+           frame.bytes[kIpAt + where] = static_cast<std::uint8_t>(byte);
+           fix_tcp(frame, Family::ipv6);
+         })});
 }
 
 /// What is never merged, between the segments of a stream that is.

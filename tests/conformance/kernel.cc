@@ -11,9 +11,11 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -28,6 +30,7 @@ namespace netrx::conformance {
 
 namespace {
 
+constexpr KernelVersion kOldest{6, 12};
 constexpr const char* kSender = "va";
 constexpr std::size_t kRingPages = 512;  // a CPU's; two of the largest polls
 constexpr std::chrono::seconds kPatience{10};
@@ -59,6 +62,13 @@ int say_nothing(libbpf_print_level, const char*, va_list) { return 0; }
 
 }  // namespace
 
+KernelVersion running_kernel() {
+  utsname name{};
+  KernelVersion version;
+  if (uname(&name) != 0 || std::sscanf(name.release, "%d.%d", &version.major, &version.minor) != 2) return {};
+  return version;
+}
+
 PinnedTo::PinnedTo(int cpu) {
   sched_getaffinity(0, sizeof before_, &before_);
   cpu_set_t one;
@@ -76,6 +86,10 @@ Kernel::~Kernel() { set_udp_sockets({}); }
 
 Result<std::unique_ptr<Kernel>> Kernel::open() {
   if (geteuid() != 0) return fail(EPERM, "skipped: needs root, to make a network namespace and to watch the kernel");
+  const KernelVersion running = running_kernel();
+  if (running < kOldest)
+    return fail(ENOSYS, "skipped: Linux " + std::to_string(running.major) + "." + std::to_string(running.minor) +
+                            " runs here, and netrx follows 6.12");
   std::unique_ptr<Kernel> kernel(new Kernel);
   if (const auto made = kernel->make_network(); !made) return std::unexpected(made.error());
   if (const auto loaded = kernel->load(); !loaded) return std::unexpected(loaded.error());
@@ -172,13 +186,18 @@ std::string Kernel::read(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-void Kernel::set_vxlan(bool on) {
+bool Kernel::set_vxlan(bool on) {
   std::string& last = settings_["vxlan"];
+  if (last == "none") return !on;
   const std::string word = on ? "add vx type vxlan external dstport 4789 udp6zerocsumrx" : "del vx";
-  if (last == word || (last.empty() && !on)) return;
-  command("ip link " + word);
+  if (last == word || (last.empty() && !on)) return true;
+  if (std::system(("ip link " + word).c_str()) != 0) {
+    last = "none";
+    return false;
+  }
   if (on) command("ip link set up dev vx");
   last = word;
+  return true;
 }
 
 void Kernel::set_udp_sockets(const std::vector<GroEndpoint>& sockets) {

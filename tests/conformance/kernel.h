@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include <chrono>
+#include <compare>
 #include <map>
 #include <memory>
 #include <span>
@@ -22,6 +23,13 @@ struct bpf_map;
 struct perf_buffer;
 
 namespace netrx::conformance {
+
+struct KernelVersion {
+  int major = 0, minor = 0;
+  auto operator<=>(const KernelVersion&) const = default;
+};
+/// Of the running kernel.
+KernelVersion running_kernel();
 
 /// A packet of the kernel's, and what else is known of it.
 struct Seen {
@@ -49,7 +57,7 @@ class PinnedTo {
 /// Thread rules: one thread, which is moved into the namespace, and pinned to a CPU while it hands frames over.
 class Kernel {
  public:
-  /// Any error is a reason to skip: no root, no namespaces, no BPF.
+  /// Any error is a reason to skip: no root, no namespaces, no BPF, or a kernel older than the one netrx follows.
   static Result<std::unique_ptr<Kernel>> open();
   ~Kernel();
   Kernel(const Kernel&) = delete;
@@ -67,8 +75,8 @@ class Kernel {
   void set_feature(const std::string& name, bool on);
   /// `ip link set` of the receiving device: ("gro_max_size", 65536).
   void set_link(const std::string& name, std::uint32_t value);
-  /// Whether a VXLAN tunnel ends here, at its usual port.
-  void set_vxlan(bool on);
+  /// Whether a VXLAN tunnel ends here, at its usual port. False: this kernel has none.
+  bool set_vxlan(bool on);
   /// Bound to these ports of all addresses, those of kind udp_gro with UDP_GRO.
   void set_udp_sockets(const std::vector<GroEndpoint>& sockets);
 
