@@ -33,7 +33,8 @@ namespace {
 constexpr KernelVersion kOldest{6, 12};
 constexpr const char* kSender = "va";
 constexpr std::size_t kRingPages = 512;  // a CPU's; two of the largest polls
-constexpr std::chrono::seconds kPatience{10};
+constexpr std::chrono::seconds kPatience{2};
+constexpr int kAttempts = 3;
 constexpr std::chrono::milliseconds kPatienceForMost{200};
 
 void command(const std::string& line) {
@@ -244,12 +245,14 @@ void Kernel::settle() {
 
 Result<std::vector<Seen>> Kernel::receive(std::span<const Arrival> arrivals) {
   const PinnedTo pinned(cpus().front());
-  if (const auto sent = send(arrivals); !sent) return std::unexpected(sent.error());
-  const std::size_t came = wait_for(arrivals.size(), kPatience);
-  if (lost_ != 0) return fail(ENOBUFS, "the perf ring was too small");
-  if (came != arrivals.size())
-    return fail(ETIME, std::to_string(came) + " of " + std::to_string(arrivals.size()) + " packets came up");
-  return std::move(taken_);
+  std::size_t came = 0;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    if (const auto sent = send(arrivals); !sent) return std::unexpected(sent.error());
+    came = wait_for(arrivals.size(), kPatience);
+    if (lost_ != 0) return fail(ENOBUFS, "the perf ring was too small");
+    if (came == arrivals.size()) return std::move(taken_);
+  }
+  return fail(ETIME, std::to_string(came) + " of " + std::to_string(arrivals.size()) + " packets came up");
 }
 
 Result<std::vector<Seen>> Kernel::receive_on(int cpu, std::span<const Arrival> arrivals) {

@@ -81,7 +81,8 @@ class Kernel {
   void set_udp_sockets(const std::vector<GroEndpoint>& sockets);
 
   /// All frames come in on this process's first CPU, at most NETRX_MAX_ARRIVALS of at least 14 bytes, and one poll
-  /// takes them; what the stack was handed, in order. ETIME: something of them never came up.
+  /// takes them; what the stack was handed, in order. They are sent again when not all of it was reported (see
+  /// receive_on). ETIME: something of them never comes up.
   Result<std::vector<Seen>> receive(std::span<const Arrival> arrivals);
   /// The same on any CPU, for packets that go to others: of each CPU in order, and nearly all. On a CPU that was busy
   /// with something else, the kernel now and then hands a packet to the stack without telling us.
