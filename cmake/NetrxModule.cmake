@@ -141,14 +141,14 @@ function(netrx_component name)
   endif()
 endfunction()
 
-# A GoogleTest program; each of its tests is a ctest entry labelled with the program's name.
+# A GoogleTest program; each of its tests is a ctest entry labelled with the program's name, with further PROPERTIES.
 function(netrx_test target)
-  cmake_parse_arguments(ARG "" "" "SOURCES;LIBS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "SOURCES;LIBS;PROPERTIES" ${ARGN})
   add_executable(${target} ${ARG_SOURCES})
   target_link_libraries(${target} PRIVATE ${ARG_LIBS} GTest::gmock GTest::gtest_main rapidcheck rapidcheck_gtest)
   include(GoogleTest)
   gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST
-                       PROPERTIES LABELS ${target} TIMEOUT 300)
+                       PROPERTIES LABELS ${target} TIMEOUT 300 ${ARG_PROPERTIES})
 endfunction()
 
 # x_fuzz.cc: a libFuzzer program in the fuzz preset; elsewhere an ordinary program that replays corpus/x/ as a test.

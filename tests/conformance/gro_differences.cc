@@ -2,12 +2,11 @@
 #include "gro_differences.h"
 
 #include <fnmatch.h>
-#include <sys/utsname.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <fstream>
 
+#include "kernel.h"
 #include "netrx/flow.h"
 #include "wire/headers.h"
 
@@ -83,13 +82,6 @@ bool carries_udp(const Handed& h) {
 }
 
 }  // namespace
-
-KernelVersion running_kernel() {
-  utsname name{};
-  KernelVersion version;
-  if (uname(&name) != 0 || std::sscanf(name.release, "%d.%d", &version.major, &version.minor) != 2) return {};
-  return version;
-}
 
 std::vector<GroDifference> expected_differences() {
   std::vector<GroDifference> rows;

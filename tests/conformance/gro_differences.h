@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <compare>
 #include <span>
 #include <string>
 #include <vector>
@@ -9,13 +8,6 @@
 #include "gro_scenario.h"
 
 namespace netrx::conformance {
-
-struct KernelVersion {
-  int major = 0, minor = 0;
-  auto operator<=>(const KernelVersion&) const = default;
-};
-/// Of the running kernel.
-KernelVersion running_kernel();
 
 /// A scenario in which netrx, which follows Linux 6.12, and the running kernel are known to part. Outlines say how: see
 /// outline().

@@ -88,7 +88,7 @@ Result<std::vector<Handed>> kernel_gro(Kernel& kernel, const GroScenario& scenar
   // Up to 64 KiB it is IPv4's bound too, above only IPv6's.
   if (scenario.settings.gro_max_size > 65536) kernel.set_link("gro_max_size", 65536);
   kernel.set_link("gro_max_size", scenario.settings.gro_max_size);
-  kernel.set_vxlan(scenario.settings.vxlan);
+  if (!kernel.set_vxlan(scenario.settings.vxlan)) return fail(EOPNOTSUPP, "skipped: this kernel has no VXLAN");
   kernel.set_udp_sockets(scenario.settings.sockets);
   kernel.set_feature("gro", true);
   const Result<std::vector<Seen>> seen = kernel.receive(scenario.poll);

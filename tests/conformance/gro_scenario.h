@@ -29,7 +29,7 @@ struct GroScenario {
   std::vector<Arrival> poll;
 };
 
-/// What the kernel's stack is handed.
+/// What the kernel's stack is handed. EOPNOTSUPP: it lacks something that the scenario needs.
 Result<std::vector<Handed>> kernel_gro(Kernel& kernel, const GroScenario& scenario);
 /// What netrx's would be.
 std::vector<Handed> netrx_gro(const GroScenario& scenario);

@@ -125,7 +125,7 @@ void add_tcp_headers(Both& both) {
                                    {"urg", TcpView::kUrg},
                                    {"ece", TcpView::kEce},
                                    {"cwr", TcpView::kCwr}})
-    both.special(name, [flag = flag](Segment& s) { s.flags |= flag; });
+    both.special(name, [bit = flag](Segment& s) { s.flags |= bit; });
   for (const auto& [name, flags] : {std::pair<const char*, unsigned>{"all with cwr", TcpView::kAck | TcpView::kCwr},
                                     {"all with ece", TcpView::kAck | TcpView::kEce},
                                     {"all with psh", TcpView::kAck | TcpView::kPsh},
@@ -294,13 +294,14 @@ void add_ipv6_headers(std::vector<GroScenario>& all) {
                                         {"payload length 0", 4, 0},
                                         {"other source", 23, 9},
                                         {"other destination", 39, 9}})
-    all.push_back({std::string("ipv6 ") + name,
-                   {},
-                   arrivals(tcp_frames(Family::ipv6, stream(3)), [at = at, value = value](std::size_t i, Frame& frame) {
-                     if (i != 1) return;
-                     frame.bytes[kIpAt + at] = static_cast<std::uint8_t>(value);
-                     fix_tcp(frame, Family::ipv6);
-                   })});
+    all.push_back(
+        {std::string("ipv6 ") + name,
+         {},
+         arrivals(tcp_frames(Family::ipv6, stream(3)), [where = at, byte = value](std::size_t i, Frame& frame) {
+           if (i != 1) return;
+           frame.bytes[kIpAt + where] = static_cast<std::uint8_t>(byte);
+           fix_tcp(frame, Family::ipv6);
+         })});
 }
 
 /// What is never merged, between the segments of a stream that is.

@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include <chrono>
+#include <compare>
 #include <map>
 #include <memory>
 #include <span>
@@ -22,6 +23,13 @@ struct bpf_map;
 struct perf_buffer;
 
 namespace netrx::conformance {
+
+struct KernelVersion {
+  int major = 0, minor = 0;
+  auto operator<=>(const KernelVersion&) const = default;
+};
+/// Of the running kernel.
+KernelVersion running_kernel();
 
 /// A packet of the kernel's, and what else is known of it.
 struct Seen {
@@ -49,7 +57,7 @@ class PinnedTo {
 /// Thread rules: one thread, which is moved into the namespace, and pinned to a CPU while it hands frames over.
 class Kernel {
  public:
-  /// Any error is a reason to skip: no root, no namespaces, no BPF.
+  /// Any error is a reason to skip: no root, no namespaces, no BPF, or a kernel older than the one netrx follows.
   static Result<std::unique_ptr<Kernel>> open();
   ~Kernel();
   Kernel(const Kernel&) = delete;
@@ -67,17 +75,26 @@ class Kernel {
   void set_feature(const std::string& name, bool on);
   /// `ip link set` of the receiving device: ("gro_max_size", 65536).
   void set_link(const std::string& name, std::uint32_t value);
-  /// Whether a VXLAN tunnel ends here, at its usual port.
-  void set_vxlan(bool on);
+  /// Whether a VXLAN tunnel ends here, at its usual port. False: this kernel has none.
+  bool set_vxlan(bool on);
   /// Bound to these ports of all addresses, those of kind udp_gro with UDP_GRO.
   void set_udp_sockets(const std::vector<GroEndpoint>& sockets);
 
   /// All frames come in on this process's first CPU, at most NETRX_MAX_ARRIVALS of at least 14 bytes, and one poll
-  /// takes them; what the stack was handed, in order. ETIME: something of them never came up.
+  /// takes them; what the stack was handed, in order. They are sent again when not all of it was reported (see
+  /// receive_on). ETIME: something of them never comes up.
   Result<std::vector<Seen>> receive(std::span<const Arrival> arrivals);
   /// The same on any CPU, for packets that go to others: of each CPU in order, and nearly all. On a CPU that was busy
   /// with something else, the kernel now and then hands a packet to the stack without telling us.
   Result<std::vector<Seen>> receive_on(int cpu, std::span<const Arrival> arrivals);
+
+  /// Sends the frames, `rounds` times over, from the CPU on which this thread runs, with softirqs off until all are
+  /// sent.
+  Result<void> send(std::span<const Arrival> arrivals, std::uint32_t rounds = 1);
+
+  /// Waits until all backlogs are empty and each CPU, on which this thread runs once, has come to the end of its
+  /// softirqs.
+  static void settle();
 
   /// The CPUs that this process may use.
   static std::vector<int> cpus();
@@ -86,7 +103,6 @@ class Kernel {
   Kernel();
   Result<void> make_network();
   Result<void> load();
-  Result<void> send(std::span<const Arrival> arrivals);
   /// Waits until `n` packets have come, or nothing more comes for so long.
   std::size_t wait_for(std::size_t n, std::chrono::milliseconds patience);
   void learn_gso_names();

@@ -4,7 +4,13 @@
 // What the test and its programs in the kernel (kernel.bpf.c) tell each other. Plain C.
 #include <linux/types.h>
 
-enum { NETRX_MAX_ARRIVALS = 63, NETRX_MAX_FRAME = 9216, NETRX_MAX_SEEN_BYTES = 60000, NETRX_LINK_HEADER = 14 };
+enum {
+  NETRX_MAX_ARRIVALS = 63,
+  NETRX_MAX_ROUNDS = 64,
+  NETRX_MAX_FRAME = 9216,
+  NETRX_MAX_SEEN_BYTES = 60000,
+  NETRX_LINK_HEADER = 14
+};
 
 /// A frame to inject.
 struct arrival_record {
@@ -18,6 +24,7 @@ struct arrival_record {
 /// What to do and whom to watch.
 struct control_record {
   __u32 arrivals;     ///< frames that one run of inject() sends
+  __u32 rounds;       ///< how often
   __u32 out_ifindex;  ///< through this device
   __u32 netns;        ///< inode of the network namespace and
   __u32 ifindex;      ///< index of the device whose packets are reported

@@ -203,11 +203,6 @@ class RfsConformance : public SteerConformance {
     if (flow.known) net.rps_sock_flow_table.read()->record(flow.hash, static_cast<std::uint32_t>(reader));
   }
 
-  /// Every CPU has come to the end of its softirqs.
-  static void settle() {
-    for (const int cpu : Kernel::cpus()) const PinnedTo visit(cpu);
-  }
-
   /// Puts one packet on the model's backlog of `target`.
   void enqueue(int target, const RpsDecision& decision) {
     SoftnetData& sd = cpu(static_cast<std::uint32_t>(target));
@@ -255,7 +250,7 @@ class RfsConformance : public SteerConformance {
     ASSERT_TRUE(seen) << seen.error().text;
     for (const Seen& one : *seen) EXPECT_EQ(static_cast<int>(one.cpu), expected.at(one.handed.bytes));
     packets_ += seen->size();
-    settle();
+    Kernel::settle();
     finish_all();
   }
 
