@@ -23,13 +23,15 @@ void Inlet::receive(Delivery& delivery) {
   if (next_ != nullptr) next_->receive(delivery);
 }
 
-Nanos Inlet::busy_time() const {
+Nanos Inlet::busy_time(std::span<const std::unique_ptr<Inlet>> inlets) {
   std::int64_t first = 0;
   std::int64_t last = 0;
-  for (std::uint32_t cpu = 0; cpu < nr_cpu_ids_; ++cpu) {
-    const std::int64_t began = times_[cpu].first.load(std::memory_order_relaxed);
-    if (began != 0 && (first == 0 || began < first)) first = began;
-    last = std::max(last, times_[cpu].last.load(std::memory_order_relaxed));
+  for (const auto& inlet : inlets) {
+    for (std::uint32_t cpu = 0; cpu < inlet->nr_cpu_ids_; ++cpu) {
+      const std::int64_t began = inlet->times_[cpu].first.load(std::memory_order_relaxed);
+      if (began != 0 && (first == 0 || began < first)) first = began;
+      last = std::max(last, inlet->times_[cpu].last.load(std::memory_order_relaxed));
+    }
   }
   return Nanos(last - first);
 }

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "flow_table.h"
 #include "netrx/deliver.h"
@@ -21,8 +22,8 @@ class Inlet : public PacketHandler {
 
   void receive(Delivery& delivery) override;
 
-  /// From the poll that took the first packet to the last delivery's poll; 0 before there was one.
-  Nanos busy_time() const;
+  /// From the poll that took the first packet to the last delivery's poll, over all of them; 0 before there was one.
+  static Nanos busy_time(std::span<const std::unique_ptr<Inlet>> inlets);
 
   static std::uint32_t tag(std::uint32_t slot, std::uint16_t cpu) { return slot << 12 | cpu; }
   static std::uint32_t slot_of(const Packet& packet) { return packet.flow_tag >> 12; }

@@ -56,6 +56,7 @@ Json device_json(const DeviceStats& device) {
                       {"rx_bytes", queue.rx_bytes},
                       {"rx_missed_errors", queue.rx_missed_errors},
                       {"rx_length_errors", queue.rx_length_errors},
+                      {"rx_frame_errors", queue.rx_frame_errors},
                       {"rx_alloc_fail", queue.rx_alloc_fail}});
   return {{"name", device.name},
           {"running", device.running},
@@ -63,6 +64,28 @@ Json device_json(const DeviceStats& device) {
           {"rx_nohandler", device.rx_nohandler},
           {"remark", device.remark},
           {"queues", queues}};
+}
+
+Json sinks_json(const Outcome& outcome) {
+  Json all = Json::array();
+  for (const SinkStats& sink : outcome.sinks) {
+    Json queues = Json::array();
+    for (const SinkStats::Queue& queue : sink.queues)
+      queues.push_back({{"tx_packets", queue.tx_packets},
+                        {"tx_bytes", queue.tx_bytes},
+                        {"tx_errors", queue.tx_errors},
+                        {"tx_busy", queue.tx_busy}});
+    all.push_back({{"name", sink.name},
+                   {"packets", sink.egress.packets},
+                   {"whole", sink.egress.whole},
+                   {"cut", sink.egress.cut},
+                   {"segments", sink.egress.segments},
+                   {"segments_lost", sink.egress.segments_lost},
+                   {"dropped", sink.egress.dropped},
+                   {"remark", sink.remark},
+                   {"queues", queues}});
+  }
+  return all;
 }
 
 Json order_json(const OrderCount& order) {
@@ -123,6 +146,7 @@ std::string json_report(const Outcome& outcome, const Engine& engine) {
                  {"delay_p99_ns", outcome.stats.delay_p99_ns},
                  {"cpus", cpus},
                  {"devices", devices},
+                 {"sinks", sinks_json(outcome)},
                  {"conservation", conservation_json(outcome.stats.conservation)},
                  {"flows", outcome.flows},
                  {"unprotected_moves", outcome.unprotected_moves},

@@ -104,6 +104,18 @@ Check consumers(const Outcome& outcome) {
                       grouped(taken), grouped(left))};
 }
 
+/// What was handed to a sink is what its device was given, in one piece or in several, and what was dropped.
+Check egress(const SinkStats& sink) {
+  const EgressStats& sum = sink.egress;
+  const bool holds = sum.packets == sum.whole + sum.cut + sum.dropped && sink.tx_packets == sum.whole + sum.segments;
+  std::string text =
+      fmt::format("{} for {} = {} sent as they were", grouped(sum.packets), sink.name, grouped(sum.whole));
+  if (sum.cut != 0) text += fmt::format(" + {} cut into {}", grouped(sum.cut), grouped(sum.segments));
+  if (sum.segments_lost != 0) text += fmt::format(" (and {} lost)", grouped(sum.segments_lost));
+  if (sum.dropped != 0) text += fmt::format(" + {} dropped", grouped(sum.dropped));
+  return {"sink", holds, text};
+}
+
 void judge(Outcome& outcome, const Session& session) {
   outcome.checks.push_back(conservation(outcome.stats));
   outcome.checks.push_back(devices(outcome.stats));
@@ -116,6 +128,7 @@ void judge(Outcome& outcome, const Session& session) {
     const std::string trouble = session.apps()->trouble();
     if (!trouble.empty()) outcome.checks.push_back({"pinning", false, trouble});
   }
+  for (const SinkStats& sink : outcome.sinks) outcome.checks.push_back(egress(sink));
   if (outcome.ended == Ended::stalled) outcome.checks.push_back({"progress", false, outcome.trouble});
 }
 
@@ -126,12 +139,13 @@ Outcome conclude(Session& session, Ended ended, int signal, std::string trouble)
   outcome.ended = ended;
   outcome.signal = signal;
   outcome.trouble = std::move(trouble);
-  outcome.busy = session.inlet().busy_time();
+  outcome.busy = Inlet::busy_time(session.inlets());
   outcome.stats = session.engine().stats();
   outcome.softnet_stat = session.engine().softnet_stat();
   outcome.flows = session.flows().flows();
   outcome.unprotected_moves = session.flows().unprotected_moves();
   if (session.apps() != nullptr) outcome.apps = session.apps()->stats();
+  outcome.sinks = session.sinks().stats();
   // The check sees every packet that a handler is offered, also those the applications' queues then refuse.
   const std::uint64_t refused = [&] {
     std::uint64_t sum = 0;

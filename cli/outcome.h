@@ -39,6 +39,7 @@ struct Outcome {
   OrderCount at_delivery;
   OrderCount at_consumers;
   std::vector<AppStats> apps;
+  std::vector<SinkStats> sinks;
   std::vector<Check> checks;
 
   std::uint64_t bytes() const;

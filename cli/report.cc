@@ -123,6 +123,21 @@ std::string queues(const EngineStats& stats) {
   return "\n" + table.text() + remarks;
 }
 
+std::string sinks(const Outcome& outcome) {
+  if (outcome.sinks.empty()) return {};
+  TextTable table({"sent by", "frames", "bytes", "refused", "full"}, "l");
+  std::string remarks;
+  for (const SinkStats& sink : outcome.sinks) {
+    for (std::size_t i = 0; i < sink.queues.size(); ++i) {
+      const SinkStats::Queue& queue = sink.queues[i];
+      table.row({fmt::format("{} tx-{}", sink.name, i), grouped(queue.tx_packets), grouped(queue.tx_bytes),
+                 grouped(queue.tx_errors), grouped(queue.tx_busy)});
+    }
+    if (!sink.remark.empty()) remarks += fmt::format("  ! {}: {}\n", sink.name, sink.remark);
+  }
+  return "\n" + table.text() + remarks;
+}
+
 std::string rules(const EngineStats& stats) {
   std::array<std::uint64_t, static_cast<std::size_t>(RpsRule::kCount)> counts{};
   for (const CpuStats& cpu : stats.cpus)
@@ -199,8 +214,8 @@ std::string checks(const Outcome& outcome) {
 
 std::string report(const Outcome& outcome, bool bars, bool reasons) {
   const EngineStats& stats = outcome.stats;
-  return headline(outcome) + cpus(stats, bars) + matrix(stats) + queues(stats) + drops(stats) + rules(stats) +
-         gro(stats) + (reasons ? gro_reasons(stats) : "") + applications(outcome) + checks(outcome);
+  return headline(outcome) + cpus(stats, bars) + matrix(stats) + queues(stats) + sinks(outcome) + drops(stats) +
+         rules(stats) + gro(stats) + (reasons ? gro_reasons(stats) : "") + applications(outcome) + checks(outcome);
 }
 
 }  // namespace netrx::cli

@@ -93,6 +93,15 @@ constexpr OptionSpec kTraffic[] = {
        return {};
      },
      true},
+    {"sink", "SPEC",
+     "send what is delivered out by this device: a spec such as tap:NAME, or the name of one received from; "
+     "FROM=SPEC: only what the device FROM delivers",
+     [](RunOptions& o, std::string_view text) -> Result<void> {
+       if (text.empty()) return fail(EINVAL, "name a device to send by, e.g. tap:vm1 or pcap:FILE");
+       o.sinks.emplace_back(text);
+       return {};
+     },
+     true},
     {"duration", "TIME", "end after this time (default: when every device is exhausted)",
      [](RunOptions& o, std::string_view text) { return take_duration(o.duration, text); }},
 };
@@ -254,6 +263,8 @@ Result<void> check_together(const RunOptions& options) {
   if (options.devices.empty()) return fail(EINVAL, "no device; name one, e.g. --dev pcap:samples/mixed.pcap");
   if (options.json == "-" && options.softnet_stat)
     return fail(EINVAL, "--json and --softnet-stat both want stdout; write the JSON to a file: --json FILE");
+  if (options.app.threads != 0 && !options.sinks.empty())
+    return fail(EINVAL, "--sink and --app-threads both want the packets; give one of them");
   if (options.app.threads == 0 && (options.app.stall || options.app.rate != 0 || options.app.migrate != Nanos{0}))
     return fail(EINVAL, "--app-migrate, --app-rate and --app-stall need applications: --app-threads N");
   if (options.duration && *options.duration == Nanos{0})

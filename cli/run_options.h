@@ -36,6 +36,7 @@ struct AppOptions {
 /// Everything `netrx run` can be told.
 struct RunOptions {
   std::vector<std::string> devices;
+  std::vector<std::string> sinks;       ///< "SPEC", "DEVICE", each with "FROM=" in front or not
   std::vector<std::uint16_t> cpus;      ///< empty: all this process may use
   std::vector<std::uint16_t> irq_cpus;  ///< empty: the engine's choice
   std::vector<Assignment> kernel;       ///< settings by their kernel name

@@ -28,8 +28,8 @@ Session::Session(const RunOptions& options, Reading reading)
 
 Session::~Session() {
   stop();
-  if (inlet_ == nullptr) return;
-  [[maybe_unused]] const Result<void> removed = engine_->remove_handler(*inlet_);
+  for (const auto& inlet : inlets_) [[maybe_unused]]
+    const Result<void> removed = engine_->remove_handler(*inlet);
 }
 
 Result<std::unique_ptr<Session>> Session::open(const RunOptions& options, Reading reading) {
@@ -81,6 +81,7 @@ Result<void> Session::write_core() {
 Result<void> Session::attach(const std::string& spec) {
   Result<std::unique_ptr<NetDevice>> device = device_catalog(reading_).open(spec);
   if (!device) return fail(device.error().code, fmt::format("--dev {}: {}", spec, device.error().text));
+  sinks_.know(**device);
   if (const auto attached = engine_->attach(std::move(*device)); !attached)
     return fail(attached.error().code, fmt::format("--dev {}: {}", spec, attached.error().text));
   return {};
@@ -114,8 +115,20 @@ Result<void> Session::connect() {
   };
   flows_.set_map_in_order(is_on("/proc/sys/net/netrx/rps_map_in_order"));
   flows_.set_gro_in_order(is_on("/proc/sys/net/netrx/gro_in_order"));
-  inlet_ = std::make_unique<Inlet>(flows_, cpus_.back() + 1u, apps_ ? &apps_->handler() : nullptr);
-  return engine_->add_handler(kEthPAll, *inlet_);
+  const DeviceCatalog catalog = device_catalog();
+  for (const std::string& text : options_.sinks)
+    if (const auto opened = sinks_.open(text, catalog, cpus_); !opened)
+      return fail(opened.error().code, fmt::format("--sink {}: {}", text, opened.error().text));
+  for (const Sinks::Route& route : sinks_.routes())
+    if (const auto added = add_inlet(&route.egress, route.from); !added)
+      return fail(added.error().code, fmt::format("--sink {}: {}", route.text, added.error().text));
+  if (sinks_.take_everything()) return {};
+  return add_inlet(apps_ ? &apps_->handler() : nullptr, {});
+}
+
+Result<void> Session::add_inlet(PacketHandler* next, std::string_view device) {
+  inlets_.push_back(std::make_unique<Inlet>(flows_, cpus_.back() + 1u, next));
+  return engine_->add_handler(kEthPAll, *inlets_.back(), device);
 }
 
 Result<void> Session::start() {
@@ -133,6 +146,7 @@ void Session::stop() {
   executor_->stop();
   executor_.reset();
   if (apps_ != nullptr) apps_->stop();
+  sinks_.settle(*engine_);
 }
 
 }  // namespace netrx::cli

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "netrx/engine.h"
 #include "netrx/executor.h"
 #include "run_options.h"
+#include "sinks.h"
 
 namespace netrx::cli {
 
@@ -40,7 +42,8 @@ class Session {
   Engine& engine() { return *engine_; }
   const RunOptions& options() const { return options_; }
   const FlowTable& flows() const { return flows_; }
-  const Inlet& inlet() const { return *inlet_; }
+  std::span<const std::unique_ptr<Inlet>> inlets() const { return inlets_; }
+  const Sinks& sinks() const { return sinks_; }
   const Apps* apps() const { return apps_.get(); }
 
  private:
@@ -51,6 +54,7 @@ class Session {
   Result<void> write_device(const DeviceStats& device);
   Result<void> write(const Assignment& assignment, const std::string& path);
   Result<void> connect();
+  Result<void> add_inlet(PacketHandler* next, std::string_view device);
 
   const RunOptions options_;
   const Reading reading_;
@@ -58,7 +62,8 @@ class Session {
   FlowTable flows_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<Apps> apps_;
-  std::unique_ptr<Inlet> inlet_;
+  Sinks sinks_;
+  std::vector<std::unique_ptr<Inlet>> inlets_;
   std::optional<ThreadExecutor> executor_;
 };
 

@@ -40,6 +40,9 @@ class Delivery {
   /// Ends a packet that could not be delivered.
   void drop(std::size_t i, DropReason reason);
 
+  /// Ends packets that were kept, of this delivery or an earlier one, where the CPU is at hand.
+  void end(std::span<Packet*> packets);
+
   std::size_t gone() const { return gone_; }
   std::size_t dropped() const { return dropped_; }
 

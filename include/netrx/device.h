@@ -29,6 +29,7 @@ struct RxQueueStats {
   std::atomic<std::uint64_t> rx_bytes{0};
   std::atomic<std::uint64_t> rx_missed_errors{0};  ///< arrived while the queue was full
   std::atomic<std::uint64_t> rx_length_errors{0};  ///< too short or too long to be received
+  std::atomic<std::uint64_t> rx_frame_errors{0};   ///< the device's own header contradicts the frame
   std::atomic<std::uint64_t> rx_alloc_fail{0};     ///< polls cut short because the pool was dry; nothing is lost
 
   static void add(std::atomic<std::uint64_t>& counter, std::uint64_t n = 1) {
@@ -142,7 +143,7 @@ class NetDevice {
   virtual ~NetDevice() = default;
   virtual std::string_view name() const = 0;  ///< as in /sys/class/net, at most 15 characters
   virtual std::array<std::uint8_t, 6> address() const { return {}; }
-  virtual std::size_t queue_count() const = 0;    ///< at least 1, fixed
+  virtual std::size_t queue_count() const = 0;    ///< fixed; 0: it only sends
   virtual RxQueue& queue(std::size_t index) = 0;  ///< lives as long as the device
   virtual FlowHashKind flow_hash() const {
     return FlowHashKind::siphash;

@@ -20,7 +20,7 @@
 ///   gen:flows=16,rate=100k                          a device and its keys
 ///   pcap:samples/mixed.pcap,loop=3                  a device with an argument of its own, then keys
 ///   fault:loss=1%,seed=7//gen:flows=16              the same generator behind middleware
-///   trace//tap:seen.pcap//gen:count=100             middleware behind middleware: the leftmost sees the frames last
+///   trace//dump:seen.pcap//gen:count=100            middleware behind middleware: the leftmost sees the frames last
 ///
 /// Middleware stands left of the device it wraps, and `//` ends its arguments. Keys are separated by commas; a comma
 /// that is not followed by `key=` belongs to the value before it, so file names may hold commas.
@@ -73,7 +73,8 @@ class DeviceArguments {
   std::optional<Error> error_;
 };
 
-/// What a catalog knows of one kind of device or middleware: exactly one of `open` and `wrap` is set.
+/// What a catalog knows of one kind of device or middleware: exactly one of `open` and `wrap` is set; `open_sink` too
+/// where packets can be sent.
 struct DeviceKind {
   std::string name;
   std::string argument;  ///< what the argument before the keys is ("FILE"); empty: there is none
@@ -81,6 +82,8 @@ struct DeviceKind {
   std::vector<DeviceKey> keys;
   std::function<Result<std::unique_ptr<NetDevice>>(DeviceArguments&)> open;
   std::function<Result<std::unique_ptr<NetDevice>>(DeviceArguments&, std::unique_ptr<NetDevice>)> wrap;
+  /// Opens it to send by, with so many queues unless its keys say otherwise; fewer where it has no more.
+  std::function<Result<std::unique_ptr<NetDevice>>(DeviceArguments&, std::size_t queues)> open_sink = {};
 
   bool is_middleware() const { return wrap != nullptr; }
 };
@@ -88,7 +91,8 @@ struct DeviceKind {
 /// The kinds of devices a program can open by name. Constant once filled; then any thread may use it.
 class DeviceCatalog {
  public:
-  /// gen, lo, vhost-user and the middleware fault and trace. Components add theirs: add_pcap_devices() in netrx/pcap.h.
+  /// gen, lo, tap, tun, af_packet, vhost-user and the middleware fault and trace. Components add theirs:
+  /// add_pcap_devices() in netrx/pcap.h.
   static DeviceCatalog builtin();
 
   /// A kind added later replaces one of the same name.
@@ -97,6 +101,10 @@ class DeviceCatalog {
   /// Makes the device that `spec` describes. ENODEV: no such kind; EINVAL, ERANGE: a key or a value is not right; the
   /// kind's own errors. The text names the culprit, what is known and, for a slip of the pen, what was meant.
   Result<std::unique_ptr<NetDevice>> open(std::string_view spec) const;
+
+  /// Makes the device that `spec` describes to send by, with a queue for each of `queues` CPUs where it can have that
+  /// many. EOPNOTSUPP: the kind only receives; otherwise as open().
+  Result<std::unique_ptr<NetDevice>> open_sink(std::string_view spec, std::size_t queues) const;
 
   /// Every kind with its keys, for a person to read.
   std::string help() const;

@@ -16,6 +16,8 @@ enum class DropReason : std::uint8_t {
   kUnhandledProto,  ///< no packet type took it
   kSocketRcvbuff,   ///< the application's queue is full
   kNomem,           ///< no packet or frame to receive into
+  kFullRing,        ///< the device to send by is full
+  kSkbGsoSeg,       ///< it can't be cut into segments
   kPktTooSmall,     ///< shorter than its link header
   kTailPad,         // keep last
 };
@@ -29,6 +31,8 @@ constexpr std::string_view name(DropReason reason) {
     case DropReason::kUnhandledProto: return "UNHANDLED_PROTO";
     case DropReason::kSocketRcvbuff: return "SOCKET_RCVBUFF";
     case DropReason::kNomem: return "NOMEM";
+    case DropReason::kFullRing: return "FULL_RING";
+    case DropReason::kSkbGsoSeg: return "SKB_GSO_SEG";
     case DropReason::kPktTooSmall: return "PKT_TOO_SMALL";
     case DropReason::kTailPad: break;
   }

@@ -80,6 +80,8 @@ struct alignas(64) Packet {
   bool vlan_present : 1 = false;
   bool encapsulation : 1 = false;  ///< the inner headers below are set
   bool gro_held : 1 = false;       ///< the GRO stage held it for a while; meanwhile others may have overtaken it
+  bool has_frags : 1 = false;      ///< `frags` is not null: whoever ends the packet need not touch the second line
+  std::uint8_t spare : 2 = 0;      ///< named, so that a reset writes the whole byte and need not wait for its line
   IpSummed ip_summed = IpSummed::none;
   PacketKind pkt_type : 4 = PacketKind::host;
   std::uint8_t csum_level : 4 = 0;

@@ -31,6 +31,7 @@ inline void append_frag(Packet& packet, Packet*& last, Packet& frag) {
   frag.next = nullptr;
   (last == nullptr ? packet.frags : last->next) = &frag;
   last = &frag;
+  packet.has_frags = true;
   packet.len += frag.len;
   packet.data_len += frag.len;
 }

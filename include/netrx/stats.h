@@ -54,6 +54,7 @@ struct QueueStats {
   std::uint64_t rx_bytes = 0;
   std::uint64_t rx_missed_errors = 0;
   std::uint64_t rx_length_errors = 0;
+  std::uint64_t rx_frame_errors = 0;
   std::uint64_t rx_alloc_fail = 0;
 };
 

@@ -14,6 +14,7 @@ namespace {
 /// Moves a VLAN tag from the frame to the packet's tag fields. False: the frame ends inside the tag. Kernel:
 /// skb_vlan_untag.
 bool vlan_untag(Packet& packet) {
+  if (packet.vlan_present) return true;  // the device took the outer tag out; this one is another's to look at
   if (!may_pull(packet, 4)) return false;
   const std::uint8_t* tag = packet.data;
   packet.vlan_present = true;
@@ -120,6 +121,8 @@ void Delivery::drop(std::size_t i, DropReason reason) NETRX_NO_THREAD_SAFETY_ANA
   ++dropped_;
   drop_packets(net_, sd_, {&packet, 1}, reason);
 }
+
+void Delivery::end(std::span<Packet*> packets) NETRX_NO_THREAD_SAFETY_ANALYSIS { consume_packets(net_, sd_, packets); }
 
 void deliver_packets(Softnet& net, SoftnetData& sd, std::span<Packet*> packets) {
   const std::uint32_t n = static_cast<std::uint32_t>(packets.size());

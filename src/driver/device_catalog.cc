@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
+#include "driver/af_packet/packet_device.h"
 #include "driver/fault/fault_device.h"
 #include "driver/gen/gen_device.h"
 #include "driver/loopback/loopback_device.h"
 #include "driver/trace/trace_device.h"
+#include "driver/tun/tun_device.h"
 #include "driver/vhost_user/vhost_user_device.h"
 #include "netrx/devices.h"
 
@@ -139,6 +141,9 @@ DeviceCatalog DeviceCatalog::builtin() {
   catalog.add(gen_device_kind());
   catalog.add(loopback_device_kind());
   catalog.add(vhost_user_device_kind());
+  catalog.add(tap_device_kind());
+  catalog.add(tun_device_kind());
+  catalog.add(packet_device_kind());
   catalog.add(fault_device_kind());
   catalog.add(trace_device_kind());
   return catalog;
@@ -177,6 +182,21 @@ Result<std::unique_ptr<NetDevice>> DeviceCatalog::open(std::string_view spec) co
   auto inner = open(spec.substr(wraps + kWraps.size()));
   if (!inner) return inner;
   return kind->wrap(*arguments, std::move(*inner));
+}
+
+Result<std::unique_ptr<NetDevice>> DeviceCatalog::open_sink(std::string_view spec, std::size_t queues) const {
+  const std::string_view name = spec.substr(0, std::min(spec.find(':'), spec.find(kWraps)));
+  const DeviceKind* kind = find(name);
+  if (kind == nullptr) return std::unexpected(unknown_kind(name));
+  if (!kind->open_sink) {
+    std::string known;
+    for (const DeviceKind& one : kinds_)
+      if (one.open_sink) known += (known.empty() ? "" : ", ") + one.name;
+    return fail(EOPNOTSUPP, kind->name + " can't be sent to; these can: " + known);
+  }
+  auto arguments = parse_arguments(*kind, split_kind(spec).arguments);
+  if (!arguments) return std::unexpected(arguments.error());
+  return kind->open_sink(*arguments, queues);
 }
 
 std::string DeviceCatalog::help() const {

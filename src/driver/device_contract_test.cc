@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include "driver/device_contract_test_suite.h"
+#include "driver/live/live_frames_test_support.h"
+#include "driver/live/netns_test_support.h"
 #include "driver/vhost_user/vhost_pair_test_support.h"
 
 namespace netrx {
@@ -50,6 +52,42 @@ INSTANTIATE_TEST_SUITE_P(
                     vhost("tiny_ring", "gen:count=300,size=60,flows=5", 300, ",ring=8"),
                     vhost("queues", "gen:count=200,size=60,flows=50,queues=3", 200, ",queues=3", 3)),
     contract_case_name);
+constexpr std::uint32_t kFrames = 300;
+
+/// A device of this kernel in a namespace of its own, behind which a sender has sent everything.
+ContractCase far_end(std::string name, std::string spec, bool ethernet) {
+  const auto open = [spec, ethernet] {
+    enter_new_netns();
+    auto device = open_device(spec + ",count=" + std::to_string(kFrames));
+    if (!device) return device;
+    RawSocket sender("t0");
+    for (std::uint32_t i = 0; i < kFrames; ++i) sender.send(live_frame(i, ethernet));
+    return device;
+  };
+  return {.name = std::move(name), .open = open, .frames = kFrames, .missing = missing_for_tun};
+}
+
+/// An interface of the kernel whose other end a sender sends into, once the device is open.
+ContractCase near_end(std::string name, std::string spec) {
+  const auto open = [spec] {
+    enter_new_netns();
+    shell("ip link add v0 type veth peer name v1 && ip link set v0 up && ip link set v1 up");
+    auto device = open_device(spec + ",count=" + std::to_string(kFrames));
+    if (!device) return device;
+    RawSocket sender("v1");
+    for (std::uint32_t i = 0; i < kFrames; ++i) sender.send(live_frame(i));
+    return device;
+  };
+  return {.name = std::move(name), .open = open, .frames = kFrames, .missing = missing_for_netns};
+}
+
+INSTANTIATE_TEST_SUITE_P(Live, DeviceContract,
+                         testing::Values(far_end("tap", "tap:t0", true),
+                                         far_end("tap_without_vnet_hdr", "tap:t0,vnet_hdr=off", true),
+                                         far_end("tun", "tun:t0", false),
+                                         far_end("tun_without_vnet_hdr", "tun:t0,vnet_hdr=off", false),
+                                         near_end("af_packet", "af_packet:v0")),
+                         contract_case_name);
 
 }  // namespace
 }  // namespace netrx

@@ -12,6 +12,7 @@
 
 #include "base/prng.h"
 #include "netrx/device.h"
+#include "netrx/packet_bytes.h"
 
 namespace netrx {
 
@@ -19,10 +20,21 @@ using FrameBytes = std::vector<std::uint8_t>;
 
 /// Ends a batch's packets as the path does: lent frames first, then the packets.
 inline void end_packets(PacketPool& pool, PacketBatch& batch) {
-  for (const Packet* packet : batch)
-    if (packet->frame_home != nullptr) packet->frame_home->frames_home({&packet->frame_id, 1});
-  pool.put(batch.packets());
+  for (Packet* packet : batch) {
+    for (Packet *part = packet, *rest = packet->frags; part != nullptr;
+         part = rest, rest = rest ? rest->next : nullptr) {
+      if (part->frame_home != nullptr) part->frame_home->frames_home({&part->frame_id, 1});
+      pool.put({&part, 1});
+    }
+  }
   batch.released();
+}
+
+/// All of a packet's bytes, wherever they are.
+inline FrameBytes bytes_of(const Packet& packet) {
+  FrameBytes bytes(packet.len);
+  EXPECT_EQ(copy_bits(packet, 0, bytes), packet.len);
+  return bytes;
 }
 
 inline std::unique_ptr<PacketPool> test_pool(std::size_t packets = 1024, std::size_t frame_size = 2048) {
@@ -30,7 +42,7 @@ inline std::unique_ptr<PacketPool> test_pool(std::size_t packets = 1024, std::si
 }
 
 /// Drives one queue through the interrupt protocol in virtual time, as receive/ does, until it is exhausted. Whatever
-/// makes it sleep for ever is a lost interrupt.
+/// makes it sleep for ever is a lost interrupt; a file descriptor that says nothing for ten real seconds is one too.
 class QueueRunner {
  public:
   QueueRunner(RxQueue& queue, PacketPool& pool, std::uint64_t seed) : queue_(queue), pool_(pool), prng_(seed) {}
@@ -43,7 +55,7 @@ class QueueRunner {
     while (!queue_.exhausted()) {
       if (!queue_.irq_take(now)) {
         const Nanos next = queue_.next_attention(now);
-        if (next == kNever && !called()) return queue_.exhausted();
+        if (next == kNever && (queue_.exhausted() || !watched())) return queue_.exhausted();
         now = next == kNever ? now + std::chrono::microseconds(60) : std::max(next, now + Nanos{1});
         continue;
       }
@@ -61,10 +73,10 @@ class QueueRunner {
   std::uint64_t polls = 0;
 
  private:
-  /// Waits for the queue's file, if it has one.
-  bool called() const {
-    pollfd one{.fd = queue_.irq_fd(), .events = POLLIN, .revents = 0};
-    return one.fd >= 0 && ::poll(&one, 1, 10'000) > 0;
+  /// Sleeps until the queue's descriptor becomes readable.
+  bool watched() const {
+    pollfd fd{.fd = queue_.irq_fd(), .events = POLLIN, .revents = 0};
+    return fd.fd >= 0 && poll(&fd, 1, 10'000) > 0;
   }
 
   void poll_until_done() {

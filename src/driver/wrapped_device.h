@@ -37,6 +37,7 @@ class WrappedQueue : public RxQueue {
   void copy_losses() {
     copy(stats_.rx_missed_errors, inner_.stats().rx_missed_errors);
     copy(stats_.rx_length_errors, inner_.stats().rx_length_errors);
+    copy(stats_.rx_frame_errors, inner_.stats().rx_frame_errors);
     copy(stats_.rx_alloc_fail, inner_.stats().rx_alloc_fail);
   }
 

@@ -76,7 +76,7 @@ DeviceStats read_device(const Attached& attached) {
   for (std::size_t i = 0; i < attached.device->queue_count(); ++i) {
     const RxQueueStats& queue = attached.device->queue(i).stats();
     stats.queues.push_back({queue.rx_packets.load(), queue.rx_bytes.load(), queue.rx_missed_errors.load(),
-                            queue.rx_length_errors.load(), queue.rx_alloc_fail.load()});
+                            queue.rx_length_errors.load(), queue.rx_frame_errors.load(), queue.rx_alloc_fail.load()});
   }
   stats.remark = attached.device->remark();
   return stats;

@@ -76,18 +76,23 @@ std::uint32_t bucket_of(GroNode& gro, const GroRules& rules, const GroSegment& s
   return (segment.tag >> 8) & (gro.flow_buckets - 1);
 }
 
-/// Where the segment's flow is held, its key compared: the newest first, as the kernel's list is walked; there is at
+/// A held packet and its place; null: nothing is held.
+struct Found {
+  GroHeld* held;
+  Where where;
+};
+
+/// What is held of the segment's flow, its key compared: the newest first, as the kernel's list is walked; there is at
 /// most one. `matches` has the last word.
 template <class Matches>
-[[gnu::always_inline]] inline std::optional<Where> find(GroNode& gro, std::uint32_t at, const GroSegment& segment,
-                                                        Matches matches) {
+[[gnu::always_inline]] inline Found find(GroNode& gro, std::uint32_t at, const GroSegment& segment, Matches matches) {
   const GroBucket& bucket = gro.bucket[at];
   for (std::uint32_t i = bucket.count; i-- > 0;) {
     if (bucket.tags[i] != segment.tag) continue;
-    const GroHeld& held = held_at(gro, {at, i});
-    if (held.key == segment.key && matches(held)) return Where{at, i};
+    GroHeld& held = held_at(gro, {at, i});
+    if (held.key == segment.key && matches(held)) return {&held, {at, i}};
   }
-  return std::nullopt;
+  return {nullptr, {at, 0}};
 }
 
 /// What is to be done with one packet.
@@ -168,7 +173,7 @@ bool may_be_of_flow(const GroHeld& held, const Packet& packet, const GroHeaders&
 /// Whether both carry the same five-tuple, whatever else of their keys differs.
 bool same_five_tuple(const GroKey& a, const GroKey& b) {
   constexpr std::uint32_t kVersionAndProtocol = 0xfff00000;
-  return a.ports() == b.ports() && ((a.label() ^ b.label()) & kVersionAndProtocol) == 0 && a.addresses == b.addresses;
+  return a.ports() == b.ports() && ((a.label() ^ b.label()) & kVersionAndProtocol) == 0 && a.address == b.address;
 }
 
 /// Not the kernel's: pushes out what the packet must not overtake, whether it goes up itself or founds a new aggregate
@@ -199,8 +204,8 @@ GroStep go_up(GroNode& gro, Packet& packet, GroRefusal why_not) {
 }
 
 /// Merges the packet into what is held of its flow, or lets that go up, or holds the packet, or does not.
-GroStep settle(GroNode& gro, const GroRules& rules, Packet& packet, GroSegment& segment, std::optional<Where> where) {
-  GroHeld* held = where ? &held_at(gro, *where) : nullptr;
+GroStep settle(GroNode& gro, const GroRules& rules, Packet& packet, GroSegment& segment, Found found) {
+  GroHeld* const held = found.held;
   GroRefusal why_not = kNone;
   if (held != nullptr) {
     if (segment.tcp) segment.fraglist = held->fraglist;
@@ -209,56 +214,56 @@ GroStep settle(GroNode& gro, const GroRules& rules, Packet& packet, GroSegment& 
     why_not = verdict.why_not;
   }
   const Plan plan = segment.tcp ? plan_tcp(held, why_not, packet, segment) : plan_udp(held, why_not, segment);
-  GroStep step{GroResult::held, plan.why_not};
+  GroResult result = GroResult::held;
   if (plan.merge) {
     const std::uint16_t parts = held->parts;
-    step.result = append(*held, packet, segment, rules) ? GroResult::merged : GroResult::merged_free;
+    result = append(*held, packet, segment, rules) ? GroResult::merged : GroResult::merged_free;
     gro.parts_in.add(held->parts - std::uint32_t{parts});
   }
-  if (plan.push_held) push_out(gro, *where);
+  if (plan.push_held) push_out(gro, found.where);
   if (plan.hold)
-    put_in(gro, rules, bucket_of(gro, rules, segment), packet, segment);
+    put_in(gro, rules, found.where.bucket, packet, segment);
   else if (!plan.merge)
     return go_up(gro, packet, plan.why_not);
-  return step;
+  return {result, plan.why_not};
 }
 
 /// Any packet.
-[[gnu::noinline]] std::optional<GroStep> receive_any(GroNode& gro, const GroRules& rules, Packet& packet) {
+[[gnu::noinline]] GroStep receive_any(GroNode& gro, const GroRules& rules, Packet& packet) {
   GroHeaders headers;
   judge_gso(packet, headers);
   const GroRefusal refusal = rules.on ? read_gro_headers(packet, rules, headers) : kOff;
-  if (rules.in_order && !clear_the_way(gro, packet, headers, refusal)) return std::nullopt;
+  if (rules.in_order && !clear_the_way(gro, packet, headers, refusal)) return GroStep::list_full();
   if (refusal != kNone) return go_up(gro, packet, refusal);
-  const auto where = find(gro, bucket_of(gro, rules, headers), headers,
-                          [&](const GroHeld& held) { return same_layers(held, packet, headers); });
-  return settle(gro, rules, packet, headers, where);
+  const Found found = find(gro, bucket_of(gro, rules, headers), headers,
+                           [&](const GroHeld& held) { return same_layers(held, packet, headers); });
+  return settle(gro, rules, packet, headers, found);
 }
 
 /// A plain packet that does not simply go on where its flow is.
 [[gnu::noinline]] GroStep receive_plain(GroNode& gro, const GroRules& rules, Packet& packet, GroSegment segment) {
-  const auto where = find(gro, bucket_of(gro, rules, segment), segment,
-                          [](const GroHeld& held) { return held.tunnel == GroTunnel::none; });
-  return settle(gro, rules, packet, segment, where);
+  const Found found = find(gro, bucket_of(gro, rules, segment), segment,
+                           [](const GroHeld& held) { return held.tunnel == GroTunnel::none; });
+  return settle(gro, rules, packet, segment, found);
 }
 
 }  // namespace
 
-std::optional<GroStep> gro_receive(GroNode& gro, const GroRules& rules, Packet& packet) {
-  if (gro.rx_list.room() < kMostAtOnce) return std::nullopt;
+GroStep gro_receive(GroNode& gro, const GroRules& rules, Packet& packet) {
+  if (gro.rx_list.room() < kMostAtOnce) return GroStep::list_full();
   GroSegment segment;
   PlainHeaders plain(packet, rules, segment);
   if (!rules.plain() || !plain.read()) return receive_any(gro, rules, packet);
   if (plain.refusal() != kNone) return go_up(gro, packet, plain.refusal());
 
-  const auto where = find(gro, bucket_of(gro, rules, segment), segment, [](const GroHeld&) { return true; });
-  if (where) {
-    GroHeld& held = held_at(gro, *where);
+  const Found found = find(gro, bucket_of(gro, rules, segment), segment, [](const GroHeld&) { return true; });
+  if (found.held != nullptr) {
+    GroHeld& held = *found.held;
     if (continues_plainly(held, packet, segment, rules)) [[likely]] {
       const bool chained = append_plainly(held, packet, segment, rules);
       gro.parts_in.add();
-      if (segment.payload < held.packet->gso_size || ends_aggregate(segment)) push_out(gro, *where);
-      return GroStep{chained ? GroResult::merged : GroResult::merged_free, kNone};
+      if (segment.payload < held.packet->gso_size || ends_aggregate(segment)) push_out(gro, found.where);
+      return {chained ? GroResult::merged : GroResult::merged_free, kNone};
     }
   }
   return receive_plain(gro, rules, packet, segment);

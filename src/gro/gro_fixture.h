@@ -116,16 +116,16 @@ class GroTest : public testing::Test {
   Packet& packet(const Frame& frame) { return maker.make(frame); }
 
   GroStep receive(Packet& packet) {
-    std::optional<GroStep> step = gro_receive(gro, rules, packet);
+    GroStep step = gro_receive(gro, rules, packet);
     while (!step) {
       collect();
       step = gro_receive(gro, rules, packet);
     }
-    last = *step;
+    last = step;
     static constexpr const char* kLetters[] = {"m", "M", "H", "N", "C"};
-    say(kLetters[static_cast<int>(step->result)]);
+    say(kLetters[static_cast<int>(step.result())]);
     collect();
-    return *step;
+    return step;
   }
   GroStep receive(const Frame& frame) { return receive(packet(frame)); }
 
@@ -164,7 +164,7 @@ class GroTest : public testing::Test {
 
   /// What was handed up, in order.
   std::vector<Packet*> up;
-  GroStep last{};
+  GroStep last = GroStep::list_full();
   std::string line;
   PacketMaker maker;
   GroRules rules;

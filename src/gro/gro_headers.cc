@@ -118,10 +118,7 @@ class HeaderReader {
     if (wire::ip_fast_csum(header) != Be16{}) return kIpChecksum;
     if (ip.total_length() != static_cast<std::uint16_t>(left())) flush(kIpLength);
     if ((header[6] & 0x80) != 0) flush(kIpReserved);
-    network() = {.ttl_tos = static_cast<std::uint16_t>(ip.ttl() << 8 | ip.tos()),
-                 .id = ip.id(),
-                 .ipv4 = true,
-                 .df = ip.dont_fragment()};
+    network() = GroNetwork::ipv4(ip.ttl(), ip.tos(), ip.dont_fragment(), ip.id());
     ip_at_ = at_;
     at_ += wire::Ipv4View::kSize;  // sums to nothing
     return transport(ip.protocol());
@@ -132,7 +129,7 @@ class HeaderReader {
     if (header == nullptr) return kHeaderCut;
     const wire::Ipv6View ip{header};
     if (ip.payload_length() != left() - wire::Ipv6View::kSize) flush(kIpLength);
-    network() = {.ttl_tos = static_cast<std::uint16_t>(ip.hop_limit() << 8 | ip.traffic_class()), .ipv4 = false};
+    network() = GroNetwork::ipv6(ip.hop_limit(), ip.traffic_class());
     ip_at_ = at_;
     std::uint8_t protocol = ip.next_header();
     pass(wire::Ipv6View::kSize);
@@ -168,7 +165,7 @@ class HeaderReader {
            protocol == wire::kIpProtoIpip || protocol == wire::kIpProtoIpv6;
   }
 
-  bool in_ipv4() { return network().ipv4; }
+  bool in_ipv4() { return network().is_ipv4(); }
   std::span<const std::uint8_t> addresses() {
     return in_ipv4() ? std::span(wire::Ipv4View{packet_.data + ip_at_}.addresses(), 8)
                      : std::span(wire::Ipv6View{packet_.data + ip_at_}.addresses(), 32);

@@ -19,22 +19,23 @@ struct GroLayer {
 };
 
 /// What GRO has to know of one packet's headers, read once: the numbers that decide whether it continues a flow.
+/// Whoever makes one writes all of it; clearing it first would cost a quarter of what a segment costs.
 struct GroSegment {
   GroKey key;
-  std::uint32_t tag = 0;                 ///< a hash over the flow's part of key
-  GroRefusal flush = GroRefusal::kNone;  ///< set: neither merged nor held, whatever is found
-  std::uint8_t protocol = 0;             ///< the innermost IP protocol that was read
-  bool tcp = false;                      ///< else UDP
-  bool fraglist = false;                 ///< its data would be chained, not merged
-  GroTunnel tunnel = GroTunnel::none;
+  std::uint32_t tag;      ///< a hash over the flow's part of key
+  GroRefusal flush;       ///< set: neither merged nor held, whatever is found
+  std::uint8_t protocol;  ///< the innermost IP protocol that was read
+  bool tcp;               ///< else UDP
+  bool fraglist;          ///< its data would be chained, not merged
+  GroTunnel tunnel;
   std::array<GroNetwork, 2> network;  ///< outermost; innermost
-  std::uint32_t l4_at = 0;            ///< counted from the packet's data, as is payload_at
-  std::uint32_t payload_at = 0;
-  std::uint32_t payload = 0;  ///< bytes
-  // TCP
-  std::uint32_t seq = 0;
-  std::uint32_t ack = 0;        ///< as it stands in the frame
-  std::uint32_t flag_word = 0;  ///< offset, flags and window, as they stand in the frame
+  std::uint32_t l4_at;                ///< counted from the packet's data, as is payload_at
+  std::uint32_t payload_at;
+  std::uint32_t payload;  ///< bytes
+  // TCP, else 0
+  std::uint32_t seq;
+  std::uint32_t ack;        ///< as it stands in the frame
+  std::uint32_t flag_word;  ///< offset, flags and window, as they stand in the frame
 
   bool encapsulated() const { return tunnel != GroTunnel::none; }
 };
@@ -42,6 +43,8 @@ struct GroSegment {
 /// The same with what stands between, from the outermost header to the innermost. The packet's headers are linear.
 struct GroHeaders : GroSegment {
   static constexpr std::size_t kMaxLayers = 24;  ///< more than the reader's depth allows
+
+  GroHeaders() : GroSegment{} {}  // the layers need no clearing
 
   std::uint8_t layer_count = 0;
   std::array<GroLayer, kMaxLayers> layers;  ///< all but what `key` covers: plain TCP and UDP have none

@@ -46,13 +46,14 @@ bool same_layer(const GroLayer& layer, const std::uint8_t* a, const std::uint8_t
 /// Whether one IP header continues another. `fixed_id` is the flow's state, and changes when this packet decides it.
 /// Kernel: inet_gro_flush, ipv6_gro_flush.
 GroRefusal continues(const GroNetwork& held, const GroNetwork& now, bool outer, std::uint16_t count, bool& fixed_id) {
-  if (((held.ttl_tos ^ now.ttl_tos) & 0xff00) != 0) return kTtl;
-  if (held.ttl_tos != now.ttl_tos) return kTos;
-  if (!now.ipv4) return kNone;
-  if (held.df != now.df) return kDf;
-  if (outer && now.df) return kNone;
+  const std::uint32_t differ = held.fields ^ now.fields;
+  if ((differ & GroNetwork::kTtl) != 0) return kTtl;
+  if ((differ & GroNetwork::kTos) != 0) return kTos;
+  if (!now.is_ipv4()) return kNone;
+  if ((differ & GroNetwork::kDf) != 0) return kDf;
+  if (outer && now.df()) return kNone;
   const std::uint16_t step = static_cast<std::uint16_t>(now.id - held.id);
-  if (count == 1 && now.df && step == 0) fixed_id = true;
+  if (count == 1 && now.df() && step == 0) fixed_id = true;
   return step == (fixed_id ? 0 : count) ? kNone : kIpId;
 }
 

@@ -37,12 +37,11 @@ GroVerdict may_merge(const GroHeld& held, const Packet& packet, const GroSegment
   std::uint32_t differ = ((segment.flag_word ^ held.flag_word) & kEqual) | (segment.flag_word & kCwr);
   differ |= segment.ack ^ held.ack;
   differ |= segment.seq ^ held.next_seq;
-  differ |= static_cast<std::uint32_t>(now.ttl_tos ^ then.ttl_tos);
-  differ |= static_cast<std::uint32_t>(now.df ^ then.df);
-  differ |= now.ipv4 ? step ^ (held.fixed_id ? 0u : held.count) : 0u;
+  differ |= now.fields ^ then.fields;
+  differ |= now.is_ipv4() ? step ^ (held.fixed_id ? 0u : held.count) : 0u;
   differ |= static_cast<std::uint32_t>(held.tunnel) | static_cast<std::uint32_t>(held.fraglist);
   const std::uint32_t size = held.packet->len + segment.payload;
-  const std::uint32_t most = now.ipv4 ? rules.gro_ipv4_max_size : rules.gro_max_size;
+  const std::uint32_t most = now.is_ipv4() ? rules.gro_ipv4_max_size : rules.gro_max_size;
   const bool fits = size < std::min(most, kGroLegacyMaxSize) && segment.payload - 1 < held.packet->gso_size;
   if (differ != 0 || !fits || !segment.tcp) return false;
   const std::uint32_t options = segment.l4_at + wire::TcpView::kSize;

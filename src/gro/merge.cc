@@ -158,7 +158,9 @@ class Completion {
     store(header + 4, to_be16(static_cast<std::uint16_t>(size())));
     if (!tunnel) {
       packet_.transport_header = from_head();
-      if (held_.fraglist) return chained(kGsoUdpL4);
+      // In IP or GRE it goes up as segments after all. Kernel: encap_mark in udp4_gro_complete.
+      const bool in_ip = held_.tunnel == GroTunnel::ip || held_.tunnel == GroTunnel::gre;
+      if (held_.fraglist && !in_ip) return chained(kGsoUdpL4);
       partial(wire::kIpProtoUdp, 6);
       packet_.gso_type |= kGsoUdpL4;
       return;
@@ -221,6 +223,7 @@ bool append(GroHeld& held, Packet& packet, const GroSegment& segment, const GroR
 
   Packet* frag = packet.frags;
   packet.frags = nullptr;
+  packet.has_frags = false;
   packet.len = packet.headlen();
   packet.data_len = 0;
   packet.nr_frags = 0;

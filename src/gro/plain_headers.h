@@ -26,22 +26,27 @@ inline LinkWords link_words(const std::uint8_t* network, std::size_t size) {
 
 /// Sets what tells the segment's flow from others. Its transport header has been found; `addresses` are those of its
 /// innermost IP header.
-inline void set_flow(GroSegment& segment, const Packet& packet, const std::uint8_t* addresses, std::uint32_t label) {
+[[gnu::always_inline]] inline void set_flow(GroSegment& segment, const Packet& packet, const std::uint8_t* addresses,
+                                            std::uint32_t label) {
   const LinkWords link = link_words(packet.data, packet.mac_len());
   GroKey& key = segment.key;
   key.link_front = link.front;
   key.link_back = link.back;
   key.network = packet.hash | std::uint64_t{label} << 32;
-  const std::size_t words = label >> 28 == 4 ? 1 : key.addresses.size();
-  for (std::size_t i = 0; i < words; ++i) key.addresses[i] = load_unaligned<std::uint64_t>(addresses + 8 * i);
   const std::uint32_t ports = load_unaligned<std::uint32_t>(packet.data + segment.l4_at);
   key.transport = ports | std::uint64_t{segment.l4_at} << 48;
   if (packet.vlan_present) {
     key.link_back |= std::uint64_t{packet.vlan_tci} << 48;
     key.transport |= std::uint64_t{static_cast<std::uint16_t>(packet.vlan_proto)} << 32;
   }
-  std::uint64_t mixed = std::uint64_t{ports} << 32 | label;
-  for (std::size_t i = 0; i < words; ++i) mixed ^= std::rotl(key.addresses[i], static_cast<int>(13 * i));
+  const auto word = [&](std::size_t i) { return load_unaligned<std::uint64_t>(addresses + 8 * i); };
+  std::uint64_t mixed = (std::uint64_t{ports} << 32 | label) ^ word(0);
+  if (label >> 28 == 4) {
+    key.address = {word(0), 0, 0, 0};
+  } else {
+    key.address = {word(0), word(1), word(2), word(3)};
+    mixed ^= std::rotl(word(1), 13) ^ std::rotl(word(2), 26) ^ std::rotl(word(3), 39);
+  }
   segment.tag = static_cast<std::uint32_t>((mixed * 0x9e3779b97f4a7c15u) >> 32);
 }
 
@@ -61,7 +66,7 @@ class PlainHeaders {
   GroRefusal refusal() const { return refusal_; }
 
   [[gnu::always_inline]] bool read() {
-    const bool usual = packet_.frags == nullptr && packet_.gso_size == 0 &&
+    const bool usual = !packet_.has_frags && packet_.gso_size == 0 &&
                        (packet_.ip_summed == IpSummed::unnecessary || packet_.ip_summed == IpSummed::none);
     if (!usual) return false;
     if (packet_.protocol == kEthPIp) return ipv4();
@@ -75,17 +80,14 @@ class PlainHeaders {
     const std::uint16_t fragment = wire::host16(ip.at + 6);
     if ((fragment & ~0x4000) != 0 || ip.total_length() != packet_.len) return false;
     if (wire::ip_fast_csum(ip.at) != Be16{}) return false;
-    segment_.network[0] = {.ttl_tos = static_cast<std::uint16_t>(ip.ttl() << 8 | ip.tos()),
-                           .id = ip.id(),
-                           .ipv4 = true,
-                           .df = fragment != 0};
+    segment_.network = {GroNetwork::ipv4(ip.ttl(), ip.tos(), fragment != 0, ip.id()), GroNetwork{}};
     return transport(ip.protocol(), {ip.addresses(), 8}, 4u << 28, wire::Ipv4View::kSize);
   }
 
   [[gnu::always_inline]] bool ipv6() {
     const wire::Ipv6View ip{packet_.data};
     if (packet_.len < wire::Ipv6View::kSize || ip.payload_length() != packet_.len - wire::Ipv6View::kSize) return false;
-    segment_.network[0] = {.ttl_tos = static_cast<std::uint16_t>(ip.hop_limit() << 8 | ip.traffic_class())};
+    segment_.network = {GroNetwork::ipv6(ip.hop_limit(), ip.traffic_class()), GroNetwork{}};
     const std::uint32_t label = wire::host32(ip.at) & 0xf00fffff;
     return transport(ip.next_header(), {ip.addresses(), 32}, label, wire::Ipv6View::kSize);
   }
@@ -104,7 +106,11 @@ class PlainHeaders {
       packet_.ip_summed = IpSummed::unnecessary;
       packet_.csum_level = 0;
     }
+    segment_.flush = GroRefusal::kNone;
     segment_.protocol = protocol;
+    segment_.tcp = protocol == wire::kIpProtoTcp;
+    segment_.fraglist = false;
+    segment_.tunnel = GroTunnel::none;
     segment_.l4_at = at;
     segment_.payload_at = at + size;
     segment_.payload = packet_.len - at - size;
@@ -118,7 +124,6 @@ class PlainHeaders {
     const wire::TcpView tcp{packet_.data + at};
     const std::uint32_t size = tcp.header_size();
     if (size < wire::TcpView::kSize || packet_.len < at + size) return 0;
-    segment_.tcp = true;
     segment_.seq = tcp.seq();
     segment_.ack = load_unaligned<std::uint32_t>(tcp.at + 8);
     segment_.flag_word = load_unaligned<std::uint32_t>(tcp.at + 12);
@@ -132,6 +137,7 @@ class PlainHeaders {
       return wire::UdpView::kSize;
     }
     const wire::UdpView udp{packet_.data + at};
+    segment_.seq = segment_.ack = segment_.flag_word = 0;
     const bool usual = udp.checksum() != 0 && udp.length() > wire::UdpView::kSize && udp.length() == packet_.len - at;
     return usual ? wire::UdpView::kSize : 0;
   }

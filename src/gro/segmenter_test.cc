@@ -167,6 +167,17 @@ TEST_F(ThereAndBack, Fraglists) {
   }
 }
 
+TEST_F(ThereAndBack, FraglistsInAnIpTunnel) {
+  rules.fraglist = true;
+  std::vector<Frame> frames;
+  for (std::uint16_t i = 0; i < 3; ++i) {
+    FrameBuilder frame;
+    ip(ip(frame.eth(), Family::ipv6), Family::ipv4, {.df = false, .id = i}).udp(1, 2).payload(i == 2 ? 3 : 900);
+    frames.push_back(frame.build());
+  }
+  expect_back(frames);
+}
+
 TEST_F(ThereAndBack, Tunnels) {
   listen({{GroEndpoint::Kind::vxlan, wire::VxlanView::kPort}, {GroEndpoint::Kind::geneve, wire::GeneveView::kPort}});
   for (const Family outer : {Family::ipv4, Family::ipv6}) {

@@ -70,13 +70,13 @@ Gro::Gro(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Gro::~Gro() = default;
 
 GroResult Gro::receive(Packet& packet) {
-  std::optional<GroStep> step = gro_receive(state_->node, state_->rules, packet);
+  GroStep step = gro_receive(state_->node, state_->rules, packet);
   while (!step) {
     state_->collect();
     step = gro_receive(state_->node, state_->rules, packet);
   }
-  if (step->why_not != GroRefusal::kNone) ++state_->refusals[static_cast<std::size_t>(step->why_not)];
-  return step->result;
+  if (step.why_not() != GroRefusal::kNone) ++state_->refusals[static_cast<std::size_t>(step.why_not())];
+  return step.result();
 }
 
 void Gro::flush() { state_->flush(false); }

@@ -63,7 +63,9 @@ void PacketPool::reset(Packet& packet) const {
   packet.protocol = packet.vlan_proto = Be16{};
   packet.vlan_tci = packet.queue_mapping = 0;
   packet.mac_header = packet.network_header = packet.transport_header = 0;
-  packet.l4_hash = packet.sw_hash = packet.vlan_present = packet.encapsulation = packet.gro_held = false;
+  packet.l4_hash = packet.sw_hash = packet.vlan_present = packet.encapsulation = packet.gro_held = packet.has_frags =
+      false;
+  packet.spare = 0;
   packet.ip_summed = IpSummed::none;
   packet.pkt_type = PacketKind::host;
   packet.csum_level = 0;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <optional>
 
 #include "backlog/backlog.h"
 #include "deliver/deliver.h"
@@ -86,14 +85,14 @@ void napi_gro_receive(Softnet& net, SoftnetData& sd, NapiStruct& napi, PacketBat
   std::size_t merged = 0;
   for (Packet* packet : batch) {
     if (net.tracer != nullptr) net.tracer->napi_gro_receive_entry(sd.cpu.id(), *packet);
-    std::optional<GroStep> step = gro_receive(napi.gro, rules, *packet);
+    GroStep step = gro_receive(napi.gro, rules, *packet);
     while (!step) {
       gro_normal_list(net, sd, napi);
       step = gro_receive(napi.gro, rules, *packet);
     }
-    merged += step->result <= GroResult::merged_free;
-    if (step->why_not != GroRefusal::kNone) sd.gro_refusals[static_cast<std::size_t>(step->why_not)].add();
-    if (net.tracer != nullptr) net.tracer->napi_gro_receive_exit(sd.cpu.id(), step->result);
+    merged += step.result() <= GroResult::merged_free;
+    if (step.why_not() != GroRefusal::kNone) sd.gro_refusals[static_cast<std::size_t>(step.why_not())].add();
+    if (net.tracer != nullptr) net.tracer->napi_gro_receive_exit(sd.cpu.id(), step.result());
     if (gro_list_due(napi.gro, normal_batch)) gro_normal_list(net, sd, napi);
   }
   sd.merged.add(merged);

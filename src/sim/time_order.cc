@@ -2,6 +2,7 @@
 #include "sim/time_order.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 namespace netrx {
@@ -36,9 +37,17 @@ std::array<std::uint32_t, static_cast<std::size_t>(Site::count)> cost_table(cons
 
 TimeOrder::TimeOrder(const SimOptions& options)
     : options_(options), prng_(options.seed), cost_(cost_table(options.costs)) {
-  hot_site_ = static_cast<Site>(prng_.below(static_cast<std::uint64_t>(Site::count)));
+  hot_site_ = draw_hot_site();
   until_delay_ = draw_gap(options_.disturbance.delay_ppm);
   until_stall_ = draw_gap(options_.disturbance.stall_ppm);
+}
+
+/// Where CPUs dwell in this run. Half of the runs: in the middle of a protocol between CPUs, where orders decide.
+Site TimeOrder::draw_hot_site() {
+  constexpr std::array kProtocols{Site::napi_state, Site::sleep,  Site::doorbell_ring, Site::doorbell_collect,
+                                  Site::rfs_switch, Site::splice, Site::qtail,         Site::head_publish};
+  if (prng_.chance_ppm(500'000)) return kProtocols[prng_.below(kProtocols.size())];
+  return static_cast<Site>(prng_.below(static_cast<std::uint64_t>(Site::count)));
 }
 
 /// Steps until the next one of `ppm` in a million.

@@ -22,6 +22,7 @@ class TimeOrder : public SimScheduler {
 
  private:
   void disturb(SimTask& me, Site site);
+  Site draw_hot_site();
   std::uint64_t draw_gap(std::uint32_t ppm);
   Nanos core_free(const SimTask& task) const;
   void use_core(const SimTask& task);

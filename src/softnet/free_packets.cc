@@ -82,7 +82,7 @@ class Parts {
   }
 
  private:
-  static bool has_frags(const Packet* packet) { return packet->frags != nullptr; }
+  static bool has_frags(const Packet* packet) { return packet->has_frags; }
 
   std::span<Packet*> packets_;
   Packet* frag_ = nullptr;  // what comes next; null: the next packet

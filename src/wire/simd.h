@@ -8,7 +8,9 @@
 #define NETRX_AVX2 __attribute__((target("avx2")))
 #define NETRX_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,gfni")))
 #define NETRX_INLINE_AVX2 NETRX_AVX2 __attribute__((always_inline)) inline
+#define NETRX_AVX512_VNNI __attribute__((target("avx512f,avx512bw,avx512vnni")))
 #define NETRX_INLINE_AVX512 NETRX_AVX512 __attribute__((always_inline)) inline
+#define NETRX_INLINE_AVX512_VNNI NETRX_AVX512_VNNI __attribute__((always_inline)) inline
 
 // g++ 12 takes the "undefined" operand of its own intrinsics for a mistake of ours.
 #if !defined(__clang__)

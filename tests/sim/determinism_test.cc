@@ -27,18 +27,18 @@ TEST(Simulation, TheSameSeedIsTheSameRun) {
 TEST(Simulation, Table) {
   const std::string expected =
       "seed  received delivered  merged dropped   time us\n"
-      "   1         5         5       0       0      1157\n"
-      "   2         0         0       0       0      1205\n"
-      "   3       602       166     135     301      1237\n"
-      "   4       602       105     115     382      1710\n"
-      "   5       603        72     221     310     13846\n"
-      "   6       443        83     117     243      1272\n"
-      "   7        32        32       0       0      1380\n"
-      "   8       103        50      53       0      1418\n"
-      "   9       102        72      10      20      5926\n"
-      "  10       104        58      46       0      2033\n"
+      "   1         6         6       0       0      1178\n"
+      "   2         0         0       0       0      1202\n"
+      "   3       602       147     139     316      1221\n"
+      "   4       602       129     117     356      1717\n"
+      "   5       605       251     221     133     12113\n"
+      "   6       443        65     104     274      1172\n"
+      "   7        32        32       0       0      1180\n"
+      "   8       103        56      47       0      1653\n"
+      "   9       102        54      11      37      5906\n"
+      "  10       104        59      45       0      2247\n"
       "  11       101        42      49      10      4157\n"
-      "  12       103        24      25      54      1165\n";
+      "  12       103        55       6      42      1213\n";
   std::string table = "seed  received delivered  merged dropped   time us\n";
   for (std::uint64_t seed = 1; seed <= 12; ++seed) {
     const Report report = run_plan(draw_plan(seed), false);

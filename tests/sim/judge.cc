@@ -151,7 +151,10 @@ void Judge::decide(Life& known, const Packet& packet, int place, RpsRule rule) {
   const bool steady = flow.decided && flux_ == 0 && flow.epoch == epoch_;
   const bool guarded = flow.by_rfs && by_rfs && !flow.dirty;
   const bool promised = !flow.decided || (steady && (flow.place == place || guarded));
-  if (!promised) flow.fences.push_back(known.seq);
+  // A packet that GRO held may be decided behind later ones: what follows is new from there on.
+  const bool late = !known.decided && flow.decided && known.seq < flow.newest;
+  if (!promised) flow.fences.push_back(late ? flow.newest + 1 : known.seq);
+  flow.newest = std::max(flow.newest, known.seq);
   if (steady && guarded && rule == RpsRule::kSwitchedToConsumer && flow.place != place &&
       flow.outstanding > (known.decided && !known.handed_up ? 1u : 0u))
     accuse("rfs_switch", "flow " + number(known.flow) + " moved from CPU " + std::to_string(flow.place) + " to " +

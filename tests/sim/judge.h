@@ -91,6 +91,7 @@ class Judge : public Tracer, public SimObserver {
     bool dirty = false;                 // packets are out that last_qtail knows nothing of
     std::uint32_t outstanding = 0;      // decided on and not handed up yet
     std::vector<std::uint64_t> fences;  // rx_seq from which on packets may overtake older ones
+    std::uint64_t newest = 0;           // the highest rx_seq decided on
     std::uint64_t last_delivered = 0;
     bool any_delivered = false;
     std::uint64_t last_consumed = 0;

@@ -22,9 +22,10 @@ INSTANTIATE_TEST_SUITE_P(
                     of("pcap_queues", "pcap:" + sample("mixed.pcap") + ",max-frames=600,queues=4,rxhash=on", 600),
                     of("pcap_paced", "pcap:" + sample("mixed.pcap") + ",max-frames=600,queues=2,rate=500k", 600),
                     of("pcap_recorded", "pcap:" + sample("mixed.pcap") + ",max-frames=100,rate=recorded", 100),
-                    of("tap", "tap:/dev/null//gen:count=300,queues=2", 300),
+                    of("dump", "dump:/dev/null//gen:count=300,queues=2", 300),
                     of("everything_at_once",
-                       "trace:file=/dev/null//tap:/dev/null//fault:reorder=5%//pcap:" + sample("tiny.pcap") + ",loop=5",
+                       "trace:file=/dev/null//dump:/dev/null//fault:reorder=5%//pcap:" + sample("tiny.pcap") +
+                           ",loop=5",
                        100, false)),
     contract_case_name);
 

@@ -7,7 +7,8 @@
 #include <vector>
 
 #include "driver/pace.h"
-#include "driver/pcap/tap_device.h"
+#include "driver/pcap/dump_device.h"
+#include "driver/pcap/pcap_sink.h"
 #include "driver/rss.h"
 #include "driver/source_queue.h"
 
@@ -188,16 +189,18 @@ std::unique_ptr<NetDevice> make_pcap_device(Capture capture, const PcapOptions& 
 DeviceKind pcap_device_kind(CaptureProgress progress) {
   DeviceKind kind{.name = "pcap",
                   .argument = "FILE",
-                  .summary = "plays a pcap or pcapng capture; FILE - is the standard input",
+                  .summary = "plays a pcap or pcapng capture; FILE - is the standard input; as --sink: writes one",
                   .keys = {},
                   .open = {},
                   .wrap = {}};
   kind.open = [progress = std::move(progress)](DeviceArguments& arguments) { return open_pcap(arguments, progress); };
+  kind.open_sink = [](DeviceArguments& arguments, std::size_t) { return open_pcap_sink(arguments); };
   kind.keys = {
       {"loop", "N|forever", "how often it is played (default 1)"},
       {"rate", "PPS|recorded|max",
        "frames a second over all queues, the recorded pace, or one always ready (default max)"},
       {"max-frames", "N", "read only the first N frames (default: all)"},
+      {"link", "ethernet|cooked", "as --sink: what frames are written with (default ethernet)"},
   };
   std::ranges::move(queue_keys(), std::back_inserter(kind.keys));
   return kind;
@@ -205,7 +208,7 @@ DeviceKind pcap_device_kind(CaptureProgress progress) {
 
 void add_pcap_devices(DeviceCatalog& catalog, CaptureProgress progress) {
   catalog.add(pcap_device_kind(std::move(progress)));
-  catalog.add(tap_device_kind());
+  catalog.add(dump_device_kind());
 }
 
 }  // namespace netrx

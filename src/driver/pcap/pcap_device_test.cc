@@ -164,7 +164,7 @@ TEST(Pcap, RefusesInOneLineThatNamesTheCulprit) {
 }
 
 TEST(Pcap, TheCatalogsHelpNamesIt) {
-  EXPECT_THAT(pcap_catalog().help(), AllOf(HasSubstr("pcap:FILE"), HasSubstr("tap:FILE"), HasSubstr("max-frames=N")));
+  EXPECT_THAT(pcap_catalog().help(), AllOf(HasSubstr("pcap:FILE"), HasSubstr("dump:FILE"), HasSubstr("max-frames=N")));
 }
 
 }  // namespace

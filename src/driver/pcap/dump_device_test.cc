@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "driver/pcap/tap_device.h"
+#include "driver/pcap/dump_device.h"
 
 #include <gmock/gmock.h>
 
@@ -17,18 +17,18 @@ std::vector<FrameBytes> bytes_of(const std::vector<Received>& frames) {
   return bytes;
 }
 
-TEST(Tap, WritesWhatItSawAndPassesItOn) {
-  const TempFile file("tap.pcap");
-  const auto seen = bytes_of(receive_all("tap:" + file.path() + "//gen:count=500,size=imix,rate=1M"));
+TEST(Dump, WritesWhatItSawAndPassesItOn) {
+  const TempFile file("dump.pcap");
+  const auto seen = bytes_of(receive_all("dump:" + file.path() + "//gen:count=500,size=imix,rate=1M"));
   EXPECT_EQ(seen.size(), 500u);
   EXPECT_EQ(bytes_of(receive_all("pcap:" + file.path())), seen);
 }
 
-TEST(Tap, StampsFramesWithTheEnginesTimeToTheNanosecond) {
-  const TempFile file("tap-time.pcap");
+TEST(Dump, StampsFramesWithTheEnginesTimeToTheNanosecond) {
+  const TempFile file("dump-time.pcap");
   {
     const auto pool = test_pool();
-    const auto device = pcap_catalog().open("tap:" + file.path() + "//gen:count=1").value();
+    const auto device = pcap_catalog().open("dump:" + file.path() + "//gen:count=1").value();
     PacketBatch batch;
     PollContext context{Nanos{3'000'000'123}, *pool};
     device->queue(0).poll(context, batch, 1);
@@ -45,20 +45,20 @@ TEST(Tap, StampsFramesWithTheEnginesTimeToTheNanosecond) {
   pcap_close(pcap);
 }
 
-TEST(Tap, WritesFramesWithoutALinkHeaderSoThatTheyReadBackTheSame) {
-  const TempFile raw("tap-raw.pcap"), tap("tap-cooked.pcap");
+TEST(Dump, WritesFramesWithoutALinkHeaderSoThatTheyReadBackTheSame) {
+  const TempFile raw("dump-raw.pcap"), dump("dump-cooked.pcap");
   ASSERT_TRUE(write_capture(raw.path(), DLT_PPP, {{{0x21, 0x45, 1, 2}}, {{0x57, 0x60, 3}}}));
-  const auto seen = receive_all("tap:" + tap.path() + "//pcap:" + raw.path());
-  const auto again = receive_all("pcap:" + tap.path());
+  const auto seen = receive_all("dump:" + dump.path() + "//pcap:" + raw.path());
+  const auto again = receive_all("pcap:" + dump.path());
   EXPECT_EQ(bytes_of(again), bytes_of(seen));
   ASSERT_EQ(again.size(), 2u);
   EXPECT_EQ(again[0].protocol, kEthPIp);
   EXPECT_EQ(again[1].protocol, kEthPIpv6);
 }
 
-TEST(Tap, CutsFramesAtTheSnapLength) {
-  const TempFile file("tap-snap.pcap");
-  receive_all("tap:" + file.path() + ",snaplen=30//gen:count=10,size=100");
+TEST(Dump, CutsFramesAtTheSnapLength) {
+  const TempFile file("dump-snap.pcap");
+  receive_all("dump:" + file.path() + ",snaplen=30//gen:count=10,size=100");
   const auto device = pcap_catalog().open("pcap:" + file.path()).value();
   EXPECT_THAT(device->remark(), HasSubstr("10 of 10 frames were cut"));
   const auto pool = test_pool();
@@ -91,11 +91,11 @@ class TaglessDevice final : public NetDevice, private RxQueue {
   Nanos next_attention(Nanos) override { return kNever; }
 };
 
-TEST(Tap, PutsTagsBackThatTheDeviceTookOut) {
-  const TempFile file("tap-vlan.pcap");
+TEST(Dump, PutsTagsBackThatTheDeviceTookOut) {
+  const TempFile file("dump-vlan.pcap");
   {
     const auto pool = test_pool();
-    const auto device = make_tap_device(std::make_unique<TaglessDevice>(), file.path(), 262144).value();
+    const auto device = make_dump_device(std::make_unique<TaglessDevice>(), file.path(), 262144).value();
     PacketBatch batch;
     PollContext context{Nanos{1}, *pool};
     device->queue(0).poll(context, batch, 1);
@@ -105,19 +105,19 @@ TEST(Tap, PutsTagsBackThatTheDeviceTookOut) {
             (FrameBytes{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0x88, 0xa8, 0x20, 0x05, 12, 13, 14, 15, 16, 17, 18, 19}));
 }
 
-TEST(Tap, AFullDiskEndsTheWritingNotTheTraffic) {
+TEST(Dump, AFullDiskEndsTheWritingNotTheTraffic) {
   const auto pool = test_pool();
-  const auto device = pcap_catalog().open("tap:/dev/full//gen:count=1000,size=1000").value();
+  const auto device = pcap_catalog().open("dump:/dev/full//gen:count=1000,size=1000").value();
   EXPECT_EQ(receive_all(*device, *pool).size(), 1000u);
-  EXPECT_THAT(device->remark(), HasSubstr("tap: /dev/full: writing ended behind frame"));
+  EXPECT_THAT(device->remark(), HasSubstr("dump: /dev/full: writing ended behind frame"));
   EXPECT_THAT(device->remark(), HasSubstr("No space left"));
 }
 
-TEST(Tap, RefusesAFileItCanNotWrite) {
-  const auto device = pcap_catalog().open("tap:/nowhere/x//gen");
+TEST(Dump, RefusesAFileItCanNotWrite) {
+  const auto device = pcap_catalog().open("dump:/nowhere/x//gen");
   ASSERT_FALSE(device);
   EXPECT_EQ(device.error().code, ENOENT);
-  EXPECT_THAT(device.error().text, HasSubstr("tap: /nowhere/x: No such file"));
+  EXPECT_THAT(device.error().text, HasSubstr("dump: /nowhere/x: No such file"));
 }
 
 }  // namespace

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <thread>
+
+#include "driver/live/live_frames_test_support.h"
+#include "driver/live/netns_test_support.h"
+#include "netrx/devices.h"
+#include "netrx/ethertype.h"
+
+namespace netrx {
+namespace {
+
+using testing::HasSubstr;
+
+/// A device on v0; the other end of the wire is v1.
+class PacketDeviceTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    const std::string missing = missing_for_netns();
+    if (!missing.empty()) GTEST_SKIP() << "skipped: " << missing;
+    enter_new_netns();
+    shell("ip link add v0 type veth peer name v1 && ip link set v0 up && ip link set v1 up");
+  }
+  static std::unique_ptr<NetDevice> open(const std::string& spec) {
+    auto device = open_device(spec);
+    if (!device) ADD_FAILURE() << device.error().text;
+    return device ? std::move(*device) : nullptr;
+  }
+  static std::string refused(const std::string& spec) {
+    const auto device = open_device(spec);
+    return device ? "opened" : device.error().text;
+  }
+  /// Waits for frames as a sleeping CPU does, until there are `wanted` in all queues or two seconds pass in silence.
+  std::vector<FrameBytes> receive(NetDevice& device, std::size_t wanted) {
+    std::vector<FrameBytes> frames;
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+    while (frames.size() < wanted && std::chrono::steady_clock::now() < deadline) {
+      for (std::size_t i = 0; i < device.queue_count(); ++i)
+        for (FrameBytes& frame : take_waiting(device.queue(i), *pool_)) frames.push_back(std::move(frame));
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return frames;
+  }
+  /// The next packet of queue 0, still the pool's.
+  const Packet& receive_one(NetDevice& device) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+    PollContext context{Nanos{1}, *pool_};
+    while (device.queue(0).poll(context, batch_, 1) == 0 && std::chrono::steady_clock::now() < deadline)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    EXPECT_EQ(batch_.size(), 1u) << "nothing came";
+    return *batch_[0];
+  }
+  void TearDown() override { end_packets(*pool_, batch_); }
+
+  std::unique_ptr<PacketPool> pool_ = test_pool(256);
+  PacketBatch batch_;
+};
+
+TEST_F(PacketDeviceTest, ATagComesOutOfBandAndGoesBackIn) {
+  const auto device = open("af_packet:v0");
+  const FrameBytes plain = live_frame(1);
+  FrameBytes tagged = plain;
+  const std::array<std::uint8_t, 4> tag{0x88, 0xa8, 0x20, 0x05};
+  tagged.insert(tagged.begin() + 12, tag.begin(), tag.end());
+  RawSocket("v1").send(tagged);
+  const Packet& packet = receive_one(*device);
+  EXPECT_EQ(bytes_of(packet), plain);
+  EXPECT_TRUE(packet.vlan_present);
+  EXPECT_EQ(packet.vlan_proto, kEthP8021ad);
+  EXPECT_EQ(packet.vlan_tci, 0x2005);
+
+  const auto other = open("af_packet:v1");
+  send_all(device->tx_queue(0), batch_.packets());
+  end_packets(*pool_, batch_);
+  const Packet& again = receive_one(*other);
+  EXPECT_EQ(bytes_of(again), plain);
+  EXPECT_EQ(again.vlan_tci, 0x2005);
+}
+
+TEST_F(PacketDeviceTest, LargePacketsCrossWholeBothWays) {
+  const auto device = open("af_packet:v0");
+  VirtioNetHdr header;
+  const FrameBytes large = large_segment(20'000, header);
+  RawSocket peer("v1", true);
+  peer.send(behind_header(header, large));
+  const Packet& packet = receive_one(*device);
+  EXPECT_EQ(bytes_of(packet), large);
+  EXPECT_EQ(packet.gso_size, 1448u);
+  EXPECT_EQ(packet.ip_summed, IpSummed::partial);
+
+  send_all(device->tx_queue(0), batch_.packets());
+  const FrameBytes back = peer.receive();
+  ASSERT_EQ(back.size(), sizeof header + large.size());
+  EXPECT_EQ(std::memcmp(back.data() + sizeof header, large.data(), large.size()), 0);
+  VirtioNetHdr told;
+  std::memcpy(&told, back.data(), sizeof told);
+  EXPECT_EQ(told.gso_size, 1448u);
+}
+
+TEST_F(PacketDeviceTest, SendsManyInOneCallInOrder) {
+  const auto device = open("af_packet:v0,qdisc_bypass=on");
+  RawSocket peer("v1");
+  std::vector<std::unique_ptr<OwnPacket>> packets;
+  std::vector<Packet*> pointers;
+  for (std::uint32_t i = 0; i < 150; ++i) {
+    packets.push_back(std::make_unique<OwnPacket>(live_frame(i)));
+    pointers.push_back(&packets.back()->packet);
+  }
+  send_all(device->tx_queue(0), pointers);
+  for (std::uint32_t i = 0; i < 150; ++i) ASSERT_EQ(peer.receive(), live_frame(i)) << i;
+  EXPECT_TRUE(take_waiting(device->queue(0), *pool_).empty()) << "what it sent is not what it receives";
+}
+
+TEST_F(PacketDeviceTest, FanoutKeepsFlowsTogether) {
+  const auto device = open("af_packet:v0,queues=3");
+  RawSocket peer("v1");
+  for (int round = 0; round < 5; ++round)
+    for (std::uint32_t i = 0; i < 60; ++i) peer.send(live_frame(i));
+  std::map<FrameBytes, std::size_t> queue_of;
+  std::size_t frames = 0, used = 0;
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  for (std::size_t q = 0; q < 3; ++q) {
+    const auto got = take_waiting(device->queue(q), *pool_);
+    frames += got.size();
+    used += !got.empty();
+    for (const FrameBytes& frame : got) EXPECT_EQ(queue_of.emplace(frame, q).first->second, q);
+  }
+  EXPECT_EQ(frames, 300u);
+  EXPECT_GT(used, 1u);
+}
+
+TEST_F(PacketDeviceTest, TheKernelsHashIsAFlows) {
+  const auto device = open("af_packet:v0,rxhash=on");
+  RawSocket peer("v1");
+  std::vector<std::uint32_t> hashes;
+  for (const std::uint32_t i : {1u, 2u, 1u}) {
+    peer.send(live_frame(i));
+    const Packet& packet = receive_one(*device);
+    EXPECT_TRUE(packet.l4_hash);
+    hashes.push_back(packet.hash);
+    end_packets(*pool_, batch_);
+  }
+  EXPECT_EQ(hashes[0], hashes[2]);
+  EXPECT_NE(hashes[0], hashes[1]);
+}
+
+TEST_F(PacketDeviceTest, WhatTheKernelDropsIsCounted) {
+  const auto device = open("af_packet:v0,blocks=2");
+  RawSocket peer("v1");
+  constexpr std::uint32_t kSent = 3000;
+  for (std::uint32_t i = 0; i < kSent; ++i) peer.send(live_frame(37));
+  std::size_t got = receive(*device, kSent).size();
+  EXPECT_LT(got, kSent);
+  peer.send(live_frame(1));
+  got += receive(*device, 1).size();
+  const RxQueueStats& stats = device->queue(0).stats();
+  EXPECT_EQ(stats.rx_packets.load() + stats.rx_missed_errors.load(), kSent + 1);
+  EXPECT_EQ(stats.rx_packets.load(), got);
+}
+
+TEST_F(PacketDeviceTest, SurvivesThatTheInterfaceGoesDownAndUp) {
+  const auto device = open("af_packet:v0");
+  RxQueue& queue = device->queue(0);
+  EXPECT_FALSE(queue.irq_take(Nanos{1}));
+  shell("ip link set v0 down");
+  EXPECT_TRUE(queue.irq_take(Nanos{1})) << "the socket has an error to tell";
+  EXPECT_TRUE(take_waiting(queue, *pool_).empty());
+  queue.irq_unmask();
+  EXPECT_FALSE(queue.irq_take(Nanos{2})) << "and tells it once, or somebody spins";
+  EXPECT_FALSE(queue.exhausted());
+  EXPECT_THAT(device->remark(), HasSubstr("v0 is down; bring it up with: ip link set v0 up"));
+  OwnPacket packet(live_frame(1));
+  send_all(device->tx_queue(0), std::array{&packet.packet});
+  EXPECT_EQ(device->tx_queue(0).stats().tx_errors.load(), 1u);
+
+  shell("ip link set v0 up");
+  RawSocket("v1").send(live_frame(5));
+  EXPECT_EQ(receive(*device, 1), (std::vector<FrameBytes>{live_frame(5)}));
+  send_all(device->tx_queue(0), std::array{&packet.packet});
+  EXPECT_EQ(device->remark(), "");
+}
+
+TEST_F(PacketDeviceTest, EndsWhenTheInterfaceIsDeleted) {
+  const auto device = open("af_packet:v0");
+  RxQueue& queue = device->queue(0);
+  shell("ip link del v0");
+  EXPECT_TRUE(queue.irq_take(Nanos{1}));
+  EXPECT_TRUE(take_waiting(queue, *pool_).empty());
+  EXPECT_TRUE(queue.exhausted());
+  EXPECT_EQ(queue.irq_fd(), -1);
+  EXPECT_THAT(device->remark(), HasSubstr("v0 is gone"));
+  OwnPacket packet(live_frame(1));
+  send_all(device->tx_queue(0), std::array{&packet.packet});
+  EXPECT_EQ(device->tx_queue(0).stats().tx_errors.load(), 1u);
+}
+
+TEST_F(PacketDeviceTest, SaysWhatIsMissing) {
+  EXPECT_THAT(refused("af_packet:nic9"), HasSubstr("no interface nic9; there are lo, v1, v0"));
+  EXPECT_THAT(refused("af_packet:v0,blocks=1"), HasSubstr("blocks=1: out of range; give 2 to 4096"));
+  // Only this thread becomes somebody else, and only for a moment.
+  ASSERT_EQ(syscall(SYS_setresuid, 65534, 65534, 0), 0);
+  const std::string text = refused("af_packet:v0");
+  ASSERT_EQ(syscall(SYS_setresuid, 0, 0, 0), 0);
+  EXPECT_THAT(text, HasSubstr("needs CAP_NET_RAW: run as root, or give it to the program (setcap cap_net_raw+ep)"));
+}
+
+}  // namespace
+}  // namespace netrx

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "driver/live/live_keys.h"
+
+#include "driver/live/live_queue.h"
+#include "driver/queue_options.h"
+
+namespace netrx {
+
+std::vector<DeviceKey> live_keys() {
+  return {{"queues", "N", "receive and send queues (default 1; as --sink: one a CPU)"},
+          {"name", "NAME", "what the device is called (default: as the interface)"},
+          {"count", "N", "ends when N frames have come (default: never)"}};
+}
+
+LiveOptions read_live_options(DeviceArguments& arguments, std::size_t queues) {
+  LiveOptions options;
+  const std::string& interface = arguments.argument();
+  if (interface.size() > 15)
+    arguments.refuse("INTERFACE", "an interface name has at most 15 characters, not " + interface);
+  options.name = read_device_name(arguments, interface);
+  options.queues = arguments.number("queues", queues, 1, 256);
+  options.frames =
+      arguments.given("count") ? arguments.number("count", 1, 1, std::uint64_t{1} << 62) : FrameLimit::kForever;
+  return options;
+}
+
+}  // namespace netrx
