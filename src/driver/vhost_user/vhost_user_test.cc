@@ -154,7 +154,7 @@ TEST(VhostUser, SaysWhatIsWrongAndWhatToDo) {
 /// What does not speak vhost-user: answers with given bytes, or not at all.
 void meet_stranger(std::span<const std::uint8_t> says, const char* word) {
   const SocketFolder folder;
-  const vhost::Fd listening = vhost::listen_at(folder.socket()).value();
+  const OwnedFd listening = vhost::listen_at(folder.socket()).value();
   std::jthread stranger([&] {
     auto accepted = vhost::accept_from(listening.get(), std::chrono::seconds(10));
     if (!accepted) return;
@@ -237,7 +237,7 @@ TEST_F(RudeDriver, RingsOutsideItsMemoryAreRefused) {
     ServedDevice served({.socket = folder.socket()}, "gen:size=60");
     vhost::Connection connection(vhost::connect_to(folder.socket()).value());
     const int fd = block.fd();
-    const vhost::Fd kick = vhost::make_eventfd();
+    const OwnedFd kick = vhost::make_eventfd();
     const int kick_fd = kick.get();
     (void)connection.send(Request::set_mem_table, 0, table, {&fd, 1});
     (void)connection.send(Request::set_vring_num, 0, vhost::VringState{0, 256});
