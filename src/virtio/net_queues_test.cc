@@ -387,6 +387,24 @@ TEST(NetRxErrors, ARingOfRubbishDoesNotHoldThePoll) {
   EXPECT_TRUE(world.rx.has_leftover());
 }
 
+TEST(NetRxErrors, ABrokenRingIsSilent) {
+  for (const RingKind kind : {RingKind::split, RingKind::packed}) {
+    RxWorld world({.kind = kind, .size = 64}, kModern);
+    ASSERT_EQ(world.put(Bytes(60, 1)), NetFiller::Put::done);
+    (void)world.filler.call();
+    Chain chain;
+    ASSERT_TRUE(world.rings.device->take(chain));
+    chain.id = 999;
+    world.rings.device->complete(chain, 72);
+    (void)world.rings.device->call_prepare();
+    EXPECT_EQ(world.poll().size(), 1u) << "what came before";
+    EXPECT_TRUE(world.poll().empty());
+    EXPECT_EQ(world.rings.driver->fault(), RingFault::used_id_range);
+    EXPECT_FALSE(world.rx.has_work()) << "or somebody spins on it";
+    EXPECT_FALSE(world.rings.driver->poll(0));
+  }
+}
+
 TEST(NetRxHeader, SetsChecksumSegmentationAndHash) {
   RxWorld world({.size = 64}, kMergeable.with(kHashReport).with(kGuestTso4));
   const wire::Frame frame = wire::FrameBuilder().eth().ipv4("10.0.0.1", "10.0.0.2").tcp(1, 2).payload(3000).build();
