@@ -2,6 +2,7 @@
 // Receive and transmit queues of the driver against the device's side of the same rings.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <deque>
 #include <functional>
@@ -83,7 +84,7 @@ struct RxWorld {
   void raw(const Bytes& bytes, std::uint32_t length) {
     Chain chain;
     ASSERT_TRUE(rings.device->take(chain));
-    std::memcpy(chain.segments[0].data, bytes.data(), std::min<std::size_t>(bytes.size(), chain.segments[0].length));
+    std::copy_n(bytes.begin(), std::min<std::size_t>(bytes.size(), chain.segments[0].length), chain.segments[0].data);
     rings.device->complete(chain, length);
   }
   /// The same with a header that says so many buffers.
@@ -173,7 +174,7 @@ TEST_P(NetQueues, GiveEveryFrameInOrderWhateverTheBudget) {
   EXPECT_EQ(world.stats.bytes.read(), bytes);
   EXPECT_EQ(world.queue_stats.rx_packets.load(), received);
   EXPECT_EQ(world.queue_stats.rx_bytes.load(), bytes);
-  EXPECT_EQ(world.stats.drops.read() + world.stats.frame_errors.read() + world.length_errors(), 0u);
+  EXPECT_EQ(world.stats.drops.read() + world.queue_stats.rx_frame_errors.load() + world.length_errors(), 0u);
   EXPECT_EQ(world.rings.driver->fault(), RingFault::none);
   EXPECT_EQ(world.rings.device->fault(), RingFault::none);
 }
@@ -386,6 +387,24 @@ TEST(NetRxErrors, ARingOfRubbishDoesNotHoldThePoll) {
   EXPECT_TRUE(world.rx.has_leftover());
 }
 
+TEST(NetRxErrors, ABrokenRingIsSilent) {
+  for (const RingKind kind : {RingKind::split, RingKind::packed}) {
+    RxWorld world({.kind = kind, .size = 64}, kModern);
+    ASSERT_EQ(world.put(Bytes(60, 1)), NetFiller::Put::done);
+    (void)world.filler.call();
+    Chain chain;
+    ASSERT_TRUE(world.rings.device->take(chain));
+    chain.id = 999;
+    world.rings.device->complete(chain, 72);
+    (void)world.rings.device->call_prepare();
+    EXPECT_EQ(world.poll().size(), 1u) << "what came before";
+    EXPECT_TRUE(world.poll().empty());
+    EXPECT_EQ(world.rings.driver->fault(), RingFault::used_id_range);
+    EXPECT_FALSE(world.rx.has_work()) << "or somebody spins on it";
+    EXPECT_FALSE(world.rings.driver->poll(0));
+  }
+}
+
 TEST(NetRxHeader, SetsChecksumSegmentationAndHash) {
   RxWorld world({.size = 64}, kMergeable.with(kHashReport).with(kGuestTso4));
   const wire::Frame frame = wire::FrameBuilder().eth().ipv4("10.0.0.1", "10.0.0.2").tcp(1, 2).payload(3000).build();
@@ -428,7 +447,7 @@ TEST(NetRxHeader, ContradictionsAreFrameErrors) {
   ASSERT_EQ(world.put(Bytes(60, 1), header), NetFiller::Put::done);
   (void)world.filler.call();
   EXPECT_TRUE(world.poll().empty());
-  EXPECT_EQ(world.stats.frame_errors.read(), 3u);
+  EXPECT_EQ(world.queue_stats.rx_frame_errors.load(), 3u);
   EXPECT_EQ(world.stats.drops.read(), 0u);
 }
 

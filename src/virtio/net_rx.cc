@@ -248,7 +248,7 @@ NetRx::Step NetRx::receive_one(Packets& packets, PacketBatch& batch, std::uint64
     return Step::dropped;
   }
   if (!apply(header, *packet)) {
-    stats_.frame_errors.add();
+    RxQueueStats::add(queue_stats_.rx_frame_errors);
     packets.give_back(packet);
     return Step::dropped;
   }

@@ -11,13 +11,12 @@
 
 namespace netrx::virtio {
 
-/// What one receive queue counts besides RxQueueStats. Kernel: virtnet_rq_stats, and the device's rx_frame_errors.
+/// What one receive queue counts besides RxQueueStats. Kernel: virtnet_rq_stats.
 struct NetRxStats {
   Counter packets;  ///< buffers that began a packet, those dropped later too
   Counter bytes;    ///< of them, without headers
   Counter drops;
-  Counter frame_errors;  ///< headers that contradict their frame
-  Counter kicks;         ///< system calls to tell the device of new buffers
+  Counter kicks;  ///< system calls to tell the device of new buffers
 };
 
 /// How receive buffers are posted. Kernel: mergeable_rx_bufs and big_packets of struct virtnet_info.

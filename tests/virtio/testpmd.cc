@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -58,18 +59,19 @@ Testpmd::Testpmd(const Options& options) : options_(options) {
       "--forward-mode=" + options.forward};
   words.insert(words.end(), options.more.begin(), options.more.end());
   const std::string output = options.folder + "/output";
-  pid_ = fork();
+  std::string runtime = "RUNTIME_DIRECTORY=" + options.folder;  // its own files go with the folder
+  std::array<char*, 2> environment{runtime.data(), nullptr};
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  pid_ = fork();  // from here on the child does nothing that needs a lock
   if (pid_ != 0) return;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   const int in = open("/dev/null", O_RDONLY), out = open(output.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
   dup2(in, 0);
   dup2(out, 1);
   dup2(out, 2);
-  setenv("RUNTIME_DIRECTORY", options.folder.c_str(), 1);  // its own files go with the folder
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  execv(kProgram, argv.data());
+  execve(kProgram, argv.data(), environment.data());
   _exit(127);
 }
 

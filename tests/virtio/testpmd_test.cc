@@ -24,7 +24,7 @@ namespace netrx {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr auto kPatience = std::chrono::seconds(60);
+constexpr auto kPatience = std::chrono::seconds(120);
 
 struct PeerCase {
   std::string name;
@@ -87,7 +87,7 @@ TEST_P(TestpmdTest, EveryFrameItSendsIsReceived) {
   std::jthread stopper;
   while (!device->queue(0).exhausted() && Clock::now() < deadline) {
     if (poll(0, check) == 0) std::this_thread::yield();
-    if (frames > 200'000 && !stopper.joinable()) stopper = std::jthread([&] { output = peer.stop(); });
+    if (frames > 100'000 && !stopper.joinable()) stopper = std::jthread([&] { output = peer.stop(); });
   }
   ASSERT_TRUE(stopper.joinable()) << "only " << frames << " frames came";
   stopper.join();
@@ -161,7 +161,7 @@ TEST_P(TestpmdTest, EveryFrameWeSendComesBackInOrder) {
   Testpmd peer({.folder = folder});
   connect(peer);
   Echo echo(*device, *pool, 0);
-  constexpr std::uint64_t kFrames = 100'000;
+  constexpr std::uint64_t kFrames = 30'000;
   const auto deadline = Clock::now() + kPatience;
   while (echo.back() < kFrames && Clock::now() < deadline) {
     echo.send(kFrames);
@@ -177,7 +177,7 @@ TEST_P(TestpmdTest, SleepsBetweenInterrupts) {
   connect(peer);
   Echo echo(*device, *pool, 0);
   RxQueue& queue = device->queue(0);
-  constexpr std::uint64_t kFrames = 20'000;
+  constexpr std::uint64_t kFrames = 10'000;
   std::uint64_t sleeps = 0;
   const auto deadline = Clock::now() + kPatience;
   const auto now = [] { return Clock::now().time_since_epoch(); };
@@ -206,9 +206,9 @@ TEST_P(TestpmdTest, TrafficGoesOnWhenItIsKilledAndComesBack) {
   connect(*peer);
   Echo echo(*device, *pool, 0);
   echo.lossy = true;
-  const auto deadline = Clock::now() + 2 * kPatience;
+  const auto deadline = Clock::now() + kPatience;
   for (int life = 0; life < 3; ++life) {
-    const std::uint64_t enough = echo.received() + 20'000;
+    const std::uint64_t enough = echo.received() + 10'000;
     auto last = Clock::now();
     while (echo.received() < enough && Clock::now() < deadline) {
       echo.send(~std::uint64_t{0});
@@ -234,7 +234,7 @@ TEST_P(TestpmdTest, EachQueueHasItsOwn) {
   connect(peer, ",queues=3");
   std::vector<Echo> echoes;
   for (std::size_t i = 0; i < kQueues; ++i) echoes.emplace_back(*device, *pool, i);
-  constexpr std::uint64_t kFrames = 20'000;
+  constexpr std::uint64_t kFrames = 10'000;
   const auto done = [&] {
     return std::ranges::all_of(echoes, [](const Echo& echo) { return echo.back() >= kFrames; });
   };
@@ -271,7 +271,7 @@ TEST_P(TestpmdTest, TheWholePathReceivesAndSleeps) {
     ThreadExecutor threads(**engine, {.idle = IdlePolicy::interrupt, .pin = false});
     ASSERT_TRUE(threads.start());
     const auto deadline = Clock::now() + kPatience;
-    while (counting.packets.load() < 200'000 && Clock::now() < deadline)
+    while (counting.packets.load() < 100'000 && Clock::now() < deadline)
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     output = peer.stop();
     const std::uint64_t sent = last_number(output, "TX-packets");

@@ -28,7 +28,7 @@ void MappedMemory::clear() {
   mappings_.clear();
 }
 
-Result<void> MappedMemory::map(const MemoryTable& table, std::vector<Fd> files) {
+Result<void> MappedMemory::map(const MemoryTable& table, std::vector<OwnedFd> files) {
   clear();
   if (table.count == 0 || table.count > MemoryTable::kMost || files.size() != table.count)
     return wrong("memory table has no regions, too many, or not as many files");
@@ -106,7 +106,7 @@ Result<void> BackEnd::set_memory(Message& message) {
 Result<void> BackEnd::set_file(Message& message) {
   const auto value = message.as<std::uint64_t>();
   Vring& vring = vrings_[value & kIndexMask];
-  Fd file;
+  OwnedFd file;
   if ((value & kNoFile) == 0) {
     if (message.files.size() != 1) return wrong("request needs one file");
     file = std::move(message.files.front());

@@ -21,7 +21,7 @@ class MappedMemory {
   MappedMemory& operator=(const MappedMemory&) = delete;
 
   /// EINVAL: a table that can't be true.
-  Result<void> map(const MemoryTable& table, std::vector<Fd> files);
+  Result<void> map(const MemoryTable& table, std::vector<OwnedFd> files);
   void clear();
 
   const virtio::GuestMemory& guest() const { return guest_; }
@@ -42,7 +42,7 @@ struct Vring {
   std::uint32_t size = 0;
   std::uint32_t base = 0;
   std::optional<VringAddress> address;
-  Fd kick, call, error;
+  OwnedFd kick, call, error;
   bool kicked = false;  ///< SET_VRING_KICK has come
   bool enabled = false;
   std::unique_ptr<virtio::DeviceRing> ring;
@@ -55,7 +55,7 @@ struct Vring {
 /// the driver says is checked; a request that can't be right ends the connection.
 class BackEnd {
  public:
-  BackEnd(Fd socket, virtio::Features offered, std::size_t pairs)
+  BackEnd(OwnedFd socket, virtio::Features offered, std::size_t pairs)
       : connection_(std::move(socket)), offered_(offered), vrings_(2 * pairs) {}
 
   /// Answers one request that is waiting.

@@ -8,7 +8,7 @@
 
 namespace netrx::vhost {
 
-Fd make_eventfd() { return Fd(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)); }
+OwnedFd make_eventfd() { return OwnedFd(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)); }
 
 void signal(int fd) {
   const std::uint64_t one = 1;

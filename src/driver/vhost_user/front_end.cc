@@ -223,7 +223,8 @@ Result<void> FrontEnd::hand_over_ring(std::uint32_t index, const virtio::RingSet
   return tell(Request::set_vring_kick, std::uint64_t{index}, {&kick, 1});
 }
 
-Result<std::unique_ptr<FrontEnd>> FrontEnd::open(Fd socket, const Wishes& wishes, std::span<const QueueEnds> ends) {
+Result<std::unique_ptr<FrontEnd>> FrontEnd::open(OwnedFd socket, const Wishes& wishes,
+                                                 std::span<const QueueEnds> ends) {
   std::unique_ptr<FrontEnd> front(new FrontEnd(std::move(socket), wishes));
   if (const auto ok = front->negotiate(); !ok) return std::unexpected(ok.error());
   if (const auto ok = front->lay_out(ends); !ok) return std::unexpected(ok.error());

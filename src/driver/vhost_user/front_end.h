@@ -40,7 +40,7 @@ struct QueuePair {
   std::unique_ptr<virtio::DriverRing> rx_ring, tx_ring;
   std::optional<virtio::NetRx> rx;
   std::optional<virtio::NetTx> tx;
-  Fd rx_kick, tx_kick, tx_call;
+  OwnedFd rx_kick, tx_kick, tx_call;
 };
 
 /// What queues of the device's outlive a connection, and the files that they are called by.
@@ -57,7 +57,7 @@ class FrontEnd {
 
   /// Negotiates, shares the memory, hands over the rings and starts them. EOPNOTSUPP: the device can't what was wished,
   /// and the text says what to write instead. EPROTO, ETIMEDOUT, ECONNRESET: it does not speak vhost-user as it should.
-  static Result<std::unique_ptr<FrontEnd>> open(Fd socket, const Wishes& wishes, std::span<const QueueEnds> ends);
+  static Result<std::unique_ptr<FrontEnd>> open(OwnedFd socket, const Wishes& wishes, std::span<const QueueEnds> ends);
 
   /// Stops the rings in an orderly way, as far as the device still listens.
   void close();
@@ -70,7 +70,7 @@ class FrontEnd {
   virtio::RingFault fault() const;
 
  private:
-  FrontEnd(Fd socket, const Wishes& wishes) : connection_(std::move(socket)), wishes_(wishes) {}
+  FrontEnd(OwnedFd socket, const Wishes& wishes) : connection_(std::move(socket)), wishes_(wishes) {}
 
   Result<void> negotiate();
   Result<void> negotiate_protocol();

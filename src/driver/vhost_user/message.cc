@@ -34,7 +34,7 @@ union FilesBuffer {
   std::uint8_t bytes[CMSG_SPACE(sizeof(int) * Message::kMostFiles)];
 };
 
-void take_files(msghdr& message, std::vector<Fd>& files) {
+void take_files(msghdr& message, std::vector<OwnedFd>& files) {
   for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr; part = CMSG_NXTHDR(&message, part)) {
     if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
     const std::size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -87,7 +87,7 @@ Result<void> Connection::send(Request request, std::uint32_t flags, std::span<co
   return fail(code, "the other end of the socket does not take messages: " + said(code));
 }
 
-Result<void> Connection::read_all(std::span<std::uint8_t> into, std::vector<Fd>& files, Nanos patience) {
+Result<void> Connection::read_all(std::span<std::uint8_t> into, std::vector<OwnedFd>& files, Nanos patience) {
   while (!into.empty()) {
     if (!wait_readable(socket_.get(), patience)) return fail(ETIMEDOUT, "the other end of the socket does not answer");
     iovec data{.iov_base = into.data(), .iov_len = into.size()};
@@ -126,17 +126,17 @@ Result<Message> Connection::receive(Nanos patience) {
   return message;
 }
 
-Result<Fd> connect_to(const std::string& path) {
+Result<OwnedFd> connect_to(const std::string& path) {
   const auto address = address_of(path);
   if (!address) return std::unexpected(address.error());
-  Fd socket_fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  OwnedFd socket_fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (connect(socket_fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) == 0) return socket_fd;
   const int code = errno;
   return fail(code, path + ": no vhost-user back end listens there (" + said(code) +
                         "); start it first, or let it connect here with server=on");
 }
 
-Result<Fd> listen_at(const std::string& path) {
+Result<OwnedFd> listen_at(const std::string& path) {
   const auto address = address_of(path);
   if (!address) return std::unexpected(address.error());
   struct stat about{};
@@ -145,7 +145,7 @@ Result<Fd> listen_at(const std::string& path) {
     if (connect_to(path)) return fail(EADDRINUSE, path + ": somebody listens there already; give another path");
     unlink(path.c_str());
   }
-  Fd socket_fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  OwnedFd socket_fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (bind(socket_fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) == 0 &&
       listen(socket_fd.get(), 1) == 0)
     return socket_fd;
@@ -153,9 +153,9 @@ Result<Fd> listen_at(const std::string& path) {
   return fail(code, path + ": can't listen there: " + said(code) + "; give a path in a folder that can be written");
 }
 
-Result<Fd> accept_from(int listening, Nanos patience) {
+Result<OwnedFd> accept_from(int listening, Nanos patience) {
   if (!wait_readable(listening, patience)) return fail(ETIMEDOUT, "nobody has connected");
-  Fd accepted(accept4(listening, nullptr, nullptr, SOCK_CLOEXEC));
+  OwnedFd accepted(accept4(listening, nullptr, nullptr, SOCK_CLOEXEC));
   if (accepted.valid()) return accepted;
   return fail(errno == EAGAIN ? ETIMEDOUT : errno, "nobody has connected");
 }

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "driver/vhost_user/fd.h"
+#include "driver/live/owned_fd.h"
 #include "netrx/error.h"
 #include "netrx/time.h"
 
@@ -94,7 +94,7 @@ struct Message {
   std::uint32_t flags = 0;
   std::uint32_t size = 0;
   std::array<std::uint8_t, kMostPayload> payload{};
-  std::vector<Fd> files;
+  std::vector<OwnedFd> files;
 
   /// The payload as a T; zeros where it is shorter.
   template <class T>
@@ -109,7 +109,7 @@ struct Message {
 /// One end of the connection. Every wait is bounded.
 class Connection {
  public:
-  explicit Connection(Fd socket) : socket_(std::move(socket)) {}
+  explicit Connection(OwnedFd socket) : socket_(std::move(socket)) {}
 
   Result<void> send(Request request, std::uint32_t flags, std::span<const std::uint8_t> payload,
                     std::span<const int> files = {});
@@ -123,15 +123,15 @@ class Connection {
   int fd() const { return socket_.get(); }
 
  private:
-  Result<void> read_all(std::span<std::uint8_t> into, std::vector<Fd>& files, Nanos patience);
+  Result<void> read_all(std::span<std::uint8_t> into, std::vector<OwnedFd>& files, Nanos patience);
 
-  Fd socket_;
+  OwnedFd socket_;
 };
 
 /// A Unix socket that listens at `path`, in place of one that nobody listens at any more. It is not removed at the end.
-Result<Fd> listen_at(const std::string& path);
-Result<Fd> connect_to(const std::string& path);
+Result<OwnedFd> listen_at(const std::string& path);
+Result<OwnedFd> connect_to(const std::string& path);
 /// Waits; ETIMEDOUT: nobody came.
-Result<Fd> accept_from(int listening, Nanos patience);
+Result<OwnedFd> accept_from(int listening, Nanos patience);
 
 }  // namespace netrx::vhost

@@ -102,20 +102,16 @@ std::uint32_t RxSide::average() {
 
 std::size_t TxSide::xmit(std::span<Packet* const> packets) {
   const std::lock_guard lock(mutex_);
+  const std::size_t most = pair_ != nullptr ? std::min(packets.size(), done_.room()) : 0;
   std::size_t taken = 0;
-  std::uint64_t bytes = 0, refused = 0;
-  while (pair_ != nullptr && taken < packets.size() && done_last_ - done_first_ < kDone) {
-    Packet* packet = packets[taken];
-    const virtio::NetTx::Sent sent = pair_->tx->send(*packet);
+  std::uint64_t refused = 0;
+  for (; taken < most; ++taken) {
+    const virtio::NetTx::Sent sent = pair_->tx->send(*packets[taken]);
     if (sent == virtio::NetTx::Sent::no_room) break;
     if (sent == virtio::NetTx::Sent::refused) ++refused;
-    bytes += packet->len;
-    done_[done_last_++ % kDone] = packet;  // copied: the packet is done with
-    ++taken;
   }
-  if (taken != packets.size()) RxQueueStats::add(stats_.tx_busy);
-  RxQueueStats::add(stats_.tx_packets, taken);
-  RxQueueStats::add(stats_.tx_bytes, bytes);
+  done_.add(packets.first(taken));  // copied: the packets are done with
+  count_taken(stats_, packets.first(taken), packets.size());
   RxQueueStats::add(stats_.tx_errors, refused);
   return taken;
 }
@@ -128,9 +124,7 @@ void TxSide::xmit_kick() {
 std::size_t TxSide::xmit_done(PacketBatch& done) {
   const std::lock_guard lock(mutex_);
   if (pair_ != nullptr) pair_->tx->reclaim();
-  std::size_t n = 0;
-  for (; done_first_ != done_last_ && !done.full(); ++n) done.push_back(done_[done_first_++ % kDone]);
-  return n;
+  return done_.give(done);
 }
 
 void TxSide::attach(QueuePair& pair) {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <mutex>
 
+#include "driver/live/done_packets.h"
 #include "driver/vhost_user/eventfd.h"
 #include "driver/vhost_user/front_end.h"
 #include "netrx/device.h"
@@ -51,7 +51,7 @@ class RxSide final : public RxQueue {
 
   bool ready(Nanos now) const;
 
-  const Fd call_;
+  const OwnedFd call_;
   QueueCounters counters_;
   std::mutex mutex_;
   QueuePair* pair_ = nullptr;  ///< null: nobody is connected
@@ -75,12 +75,9 @@ class TxSide final : public TxQueue {
   void detach();
 
  private:
-  static constexpr std::uint32_t kDone = 1024;  ///< packets that may wait for xmit_done()
-
   std::mutex mutex_;
   QueuePair* pair_ = nullptr;
-  std::array<Packet*, kDone> done_;
-  std::uint32_t done_first_ = 0, done_last_ = 0;
+  DonePackets done_;
 };
 
 }  // namespace netrx::vhost

@@ -11,7 +11,7 @@
 namespace netrx::vhost {
 
 Result<SharedBlock> SharedBlock::create(std::size_t bytes) {
-  Fd fd(memfd_create("netrx", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  OwnedFd fd(memfd_create("netrx", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   const bool sized = fd.valid() && ftruncate(fd.get(), static_cast<off_t>(bytes)) == 0 &&
                      fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0;
   void* memory = sized ? mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0) : MAP_FAILED;

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "driver/vhost_user/fd.h"
+#include "driver/live/owned_fd.h"
 #include "netrx/error.h"
 
 namespace netrx::vhost {
@@ -31,9 +31,9 @@ class SharedBlock {
   int fd() const { return fd_.get(); }
 
  private:
-  SharedBlock(Fd fd, std::uint8_t* memory, std::size_t size) : fd_(std::move(fd)), memory_(memory), size_(size) {}
+  SharedBlock(OwnedFd fd, std::uint8_t* memory, std::size_t size) : fd_(std::move(fd)), memory_(memory), size_(size) {}
 
-  Fd fd_;
+  OwnedFd fd_;
   std::uint8_t* memory_;
   std::size_t size_;
   std::size_t used_ = 0;

@@ -87,7 +87,7 @@ struct VhostDevice::State {
   std::unique_ptr<NetDevice> source;
   std::unique_ptr<PacketPool> pool;
   std::vector<Pending> pending;  ///< by source queue
-  vhost::Fd listening;
+  OwnedFd listening;
   std::unique_ptr<vhost::BackEnd> driver;
   VhostDeviceStats stats;
   std::uint32_t rounds = 0;

@@ -15,12 +15,12 @@ namespace {
 using namespace netrx;
 
 struct Pair {
-  vhost::Fd ours, theirs;
+  OwnedFd ours, theirs;
   Pair() {
     int fds[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0) std::abort();
-    ours = vhost::Fd(fds[0]);
-    theirs = vhost::Fd(fds[1]);
+    ours = OwnedFd(fds[0]);
+    theirs = OwnedFd(fds[1]);
   }
 };
 
@@ -30,7 +30,7 @@ void to_the_device(std::span<const std::uint8_t> input) {
   vhost::BackEnd device(std::move(pair.ours), virtio::Features{~std::uint64_t{0}}, 2);
   vhost::Connection driver(std::move(pair.theirs));
   const auto memory = vhost::SharedBlock::create(1 << 16);
-  const vhost::Fd event = vhost::make_eventfd();
+  const OwnedFd event = vhost::make_eventfd();
   while (input.size() >= 4) {
     const auto request = static_cast<vhost::Request>(input[0]);
     const std::uint32_t flags = input[1] & 12u;
@@ -61,7 +61,7 @@ void to_the_driver(std::span<const std::uint8_t> input) {
   shutdown(pair.theirs.get(), SHUT_WR);
   vhost::QueueCounters counters;
   RxQueueStats stats;
-  const vhost::Fd event = vhost::make_eventfd();
+  const OwnedFd event = vhost::make_eventfd();
   const vhost::QueueEnds ends{&counters, &stats, event.get()};
   const auto front = vhost::FrontEnd::open(std::move(pair.ours), {.ring = 8}, {&ends, 1});
   if (front) (*front)->close();

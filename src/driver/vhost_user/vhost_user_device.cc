@@ -17,7 +17,6 @@ namespace netrx {
 
 namespace {
 
-using vhost::Fd;
 using vhost::FrontEnd;
 using SteadyClock = std::chrono::steady_clock;
 
@@ -84,8 +83,8 @@ class VhostUserDevice final : public NetDevice {
   }
 
   const VhostUserOptions options_;
-  const Fd stop_;
-  Fd listening_;
+  const OwnedFd stop_;
+  OwnedFd listening_;
   std::vector<Side> sides_;
   std::vector<vhost::QueueEnds> ends_;
   mutable std::mutex mutex_;  ///< of what follows
@@ -213,17 +212,13 @@ void VhostUserDevice::drain_and_detach() {
 }
 
 std::string VhostUserDevice::remark() const {
-  std::uint64_t drops = 0, frame_errors = 0;
-  for (const Side& side : sides_) {
-    drops += side.rx.counters().rx.drops.read();
-    frame_errors += side.rx.counters().rx.frame_errors.read();
-  }
+  std::uint64_t drops = 0;
+  for (const Side& side : sides_) drops += side.rx.counters().rx.drops.read();
   std::string text;
   const auto say = [&text](const std::string& what) { text += (text.empty() ? "" : "; ") + what; };
   const std::lock_guard lock(mutex_);
   if (connections_ > 1) say("connected " + std::to_string(connections_) + " times");
   if (drops != 0) say("rx_dropped " + std::to_string(drops));
-  if (frame_errors != 0) say("rx_frame_errors " + std::to_string(frame_errors));
   if (!trouble_.empty()) say(trouble_);
   return text.empty() ? text : options_.name + ": " + text;
 }
@@ -279,7 +274,8 @@ DeviceKind vhost_user_device_kind() {
                    {"reconnect", "on|off", "wait for a back end that went; off: then the device ends (default on)"},
                    {"wait", "DURATION", "how long to try at the start (default 0s)"}},
           .open = open_vhost_user,
-          .wrap = {}};
+          .wrap = {},
+          .open_sink = [](DeviceArguments& arguments, std::size_t) { return open_vhost_user(arguments); }};
 }
 
 }  // namespace netrx

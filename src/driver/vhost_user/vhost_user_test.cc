@@ -154,7 +154,7 @@ TEST(VhostUser, SaysWhatIsWrongAndWhatToDo) {
 /// What does not speak vhost-user: answers with given bytes, or not at all.
 void meet_stranger(std::span<const std::uint8_t> says, const char* word) {
   const SocketFolder folder;
-  const vhost::Fd listening = vhost::listen_at(folder.socket()).value();
+  const OwnedFd listening = vhost::listen_at(folder.socket()).value();
   std::jthread stranger([&] {
     auto accepted = vhost::accept_from(listening.get(), std::chrono::seconds(10));
     if (!accepted) return;
@@ -237,7 +237,7 @@ TEST_F(RudeDriver, RingsOutsideItsMemoryAreRefused) {
     ServedDevice served({.socket = folder.socket()}, "gen:size=60");
     vhost::Connection connection(vhost::connect_to(folder.socket()).value());
     const int fd = block.fd();
-    const vhost::Fd kick = vhost::make_eventfd();
+    const OwnedFd kick = vhost::make_eventfd();
     const int kick_fd = kick.get();
     (void)connection.send(Request::set_mem_table, 0, table, {&fd, 1});
     (void)connection.send(Request::set_vring_num, 0, vhost::VringState{0, 256});
@@ -250,6 +250,47 @@ TEST_F(RudeDriver, RingsOutsideItsMemoryAreRefused) {
     EXPECT_EQ(answer.error().code, ECONNRESET);
     EXPECT_NE(served.kill().trouble.find("outside its memory"), std::string::npos) << at;
   }
+}
+
+/// A device that gives the same buffer back twice, at the first opportunity.
+void lie(int listening) {
+  auto accepted = vhost::accept_from(listening, std::chrono::seconds(10));
+  ASSERT_TRUE(accepted);
+  const virtio::Features offered = virtio::Features{}.with(virtio::kVersion1).with(virtio::kProtocolFeatures);
+  vhost::BackEnd device(std::move(*accepted), offered, 1);
+  vhost::Vring& receive = device.vrings()[0];
+  bool lied = false;
+  while (device.handle()) {  // until the driver has had enough
+    if (lied || !receive.running() || !device.vrings()[1].running()) continue;
+    virtio::Chain chain;
+    ASSERT_TRUE(receive.ring->take(chain));
+    receive.ring->complete(chain, 72);
+    receive.ring->complete(chain, 72);
+    (void)receive.ring->call_prepare();
+    vhost::signal(receive.call.get());
+    lied = true;
+  }
+  EXPECT_TRUE(lied);
+}
+
+TEST(VhostUser, AttachesAgainAfterADeviceThatLies) {
+  const SocketFolder folder;
+  const OwnedFd listening = vhost::listen_at(folder.socket()).value();
+  std::unique_ptr<ServedDevice> honest;
+  std::jthread liar([&] {
+    lie(listening.get());
+    std::filesystem::remove(folder.socket());
+    honest = std::make_unique<ServedDevice>(VhostDeviceOptions{.socket = folder.socket()}, "gen:size=60");
+  });
+  auto driver = open_device("vhost-user:" + folder.socket() + ",wait=5s");
+  ASSERT_TRUE(driver) << driver.error().text;
+  const auto pool = test_pool();
+  std::uint64_t frames = 0;
+  EXPECT_TRUE(poll_until((*driver)->queue(0), *pool, [&] { return frames > 500; }, [&](const Packet&) { ++frames; }));
+  EXPECT_NE((*driver)->remark().find("connected 2 times"), std::string::npos) << (*driver)->remark();
+  liar.join();
+  driver->reset();
+  EXPECT_EQ(pool->idle(), pool->capacity());
 }
 
 /// The connection is lost in every way while frames flow; the driver neither hangs nor loses a packet of its pool.
