@@ -25,7 +25,7 @@ tpacket_block_desc& PacketRxQueue::block(std::uint32_t index) const {
   return *reinterpret_cast<tpacket_block_desc*>(ring_.blocks.at() + std::size_t{index} * PacketRequest::kBlockSize);
 }
 
-bool PacketRxQueue::something_waits() const {
+bool PacketRxQueue::something_waits(Nanos) const {
   const std::uint32_t status =
       __atomic_load_n(&block(at_.load(std::memory_order_relaxed)).hdr.bh1.block_status, __ATOMIC_ACQUIRE);
   if ((status & TP_STATUS_USER) != 0) return true;
