@@ -26,7 +26,6 @@ class BigFrames final : public FrameReturns {
   /// headroom.
   bool lend(Packet& packet);
 
-
   /// Buffers not lent; exact when nothing runs.
   std::uint32_t idle() const;
   std::uint32_t capacity() const { return count_; }

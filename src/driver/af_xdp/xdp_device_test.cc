@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <bpf/libbpf.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/if_link.h>
 #include <netinet/in.h>
-
-#include <bpf/libbpf.h>
 
 #include <algorithm>
 #include <thread>

@@ -44,8 +44,7 @@ int create_link(int program, unsigned index, std::uint32_t flags, OwnedFd& link)
 
 }  // namespace
 
-Result<XdpProgram> XdpProgram::attach(const std::string& interface, const XdpMatch& match, XdpMode mode,
-                                      bool replace) {
+Result<XdpProgram> XdpProgram::attach(const std::string& interface, const XdpMatch& match, XdpMode mode, bool replace) {
   const unsigned index = interface_index(interface);
   if (index == 0) return no_such_interface(interface);
   XdpProgram program;

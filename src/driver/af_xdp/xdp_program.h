@@ -20,7 +20,7 @@ enum class XdpMode : std::uint8_t {
 /// An XDP program on an interface with the map of the sockets it redirects to. It goes with this object, and with the
 /// process however that ends: the kernel detaches it when the link's file is closed.
 struct XdpProgram {
-  OwnedFd map;   ///< by receive queue
+  OwnedFd map;  ///< by receive queue
   OwnedFd link;
   bool native = false;
 

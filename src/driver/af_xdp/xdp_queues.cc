@@ -84,8 +84,7 @@ std::size_t XdpRxQueue::poll(PollContext& context, PacketBatch& batch, std::size
   const std::size_t wanted = allowance(batch, budget);
   if (wanted == 0) return 0;
   std::uint32_t at = 0;
-  const auto here = static_cast<std::size_t>(
-      xsk_ring_cons__peek(&socket_.rx, static_cast<std::uint32_t>(wanted), &at));
+  const auto here = static_cast<std::size_t>(xsk_ring_cons__peek(&socket_.rx, static_cast<std::uint32_t>(wanted), &at));
   const std::span<Packet*> packets = batch.extend(here);
   const std::size_t got = context.pool.alloc(packets);
   batch.truncate(batch.size() - (here - got));

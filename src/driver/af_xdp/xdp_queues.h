@@ -36,7 +36,7 @@ class XdpRxQueue final : public LiveRxQueue {
   XdpSocket& socket_;
   const unsigned interface_index_;
   FrameReturns home_;
-  std::vector<std::uint32_t> free_;        ///< frames that are neither the kernel's nor a packet's
+  std::vector<std::uint32_t> free_;            ///< frames that are neither the kernel's nor a packet's
   std::atomic<std::uint32_t> with_kernel_{0};  ///< frames in the fill ring or filled; few: it is hungry
   std::atomic<std::int64_t> looked_{0};        ///< when for trouble
   std::uint64_t drops_ = 0;

@@ -22,8 +22,8 @@ namespace netrx {
 namespace {
 
 std::unexpected<Error> explain(const XdpSocketRequest& request, const std::string& what, int code) {
-  std::string text =
-      "af_xdp: " + request.interface + " queue " + std::to_string(request.queue) + ": " + what + ": " + errno_text(code);
+  std::string text = "af_xdp: " + request.interface + " queue " + std::to_string(request.queue) + ": " + what + ": " +
+                     errno_text(code);
   switch (code) {
     case EPERM:
     case EACCES: text += "; needs CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF: run as root"; break;
@@ -96,8 +96,7 @@ Result<void> XdpSocket::bind() {
 bool XdpSocket::zero_copy() const {
   xdp_options options{};
   socklen_t size = sizeof options;
-  return getsockopt(fd(), SOL_XDP, XDP_OPTIONS, &options, &size) == 0 &&
-         (options.flags & XDP_OPTIONS_ZEROCOPY) != 0;
+  return getsockopt(fd(), SOL_XDP, XDP_OPTIONS, &options, &size) == 0 && (options.flags & XDP_OPTIONS_ZEROCOPY) != 0;
 }
 
 Result<void> XdpSocket::put_into(int map) {
