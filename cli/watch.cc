@@ -77,8 +77,8 @@ class StallDetector {
   std::string why_;
 };
 
-/// Tells on stderr, when it happens, what devices have to say that they had not at the start: an interface that goes down
-/// or away, or comes back.
+/// Tells on stderr, when it happens, what devices have to say that they had not at the start: an interface that goes
+/// down or away, or comes back.
 class Remarks {
  public:
   void look(const EngineStats& stats, const Sinks& sinks) {
