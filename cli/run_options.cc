@@ -94,8 +94,7 @@ constexpr OptionSpec kTraffic[] = {
      },
      true},
     {"sink", "SPEC",
-     "send what is delivered out by this device: a spec such as tap:NAME, or the name of one received from; "
-     "FROM=SPEC: only what the device FROM delivers",
+     "send what is delivered by tap:NAME, pcap:FILE, ... or a device of --dev (FROM=SPEC: only FROM's)",
      [](RunOptions& o, std::string_view text) -> Result<void> {
        if (text.empty()) return fail(EINVAL, "name a device to send by, e.g. tap:vm1 or pcap:FILE");
        o.sinks.emplace_back(text);

@@ -6,6 +6,9 @@
 #include "host_cpus.h"
 #include "netrx/ethertype.h"
 #include "units.h"
+#ifdef NETRX_HAVE_AF_XDP
+#include "netrx/af_xdp.h"
+#endif
 #ifdef NETRX_HAVE_PCAP
 #include "netrx/pcap.h"
 #endif
@@ -16,6 +19,9 @@ DeviceCatalog device_catalog([[maybe_unused]] Reading reading) {
   DeviceCatalog catalog = DeviceCatalog::builtin();
 #ifdef NETRX_HAVE_PCAP
   add_pcap_devices(catalog, std::move(reading));
+#endif
+#ifdef NETRX_HAVE_AF_XDP
+  add_af_xdp_devices(catalog);
 #endif
   return catalog;
 }

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <map>
+#include <string>
 
 #include "units.h"
 
@@ -75,6 +77,28 @@ class StallDetector {
   std::string why_;
 };
 
+/// Tells on stderr, when it happens, what devices have to say that they had not at the start: an interface that goes
+/// down or away, or comes back.
+class Remarks {
+ public:
+  void look(const EngineStats& stats, const Sinks& sinks) {
+    for (const DeviceStats& device : stats.devices) look(device.name, device.remark);
+    for (const SinkStats& sink : sinks.stats()) look(sink.name, sink.remark);
+    first_ = false;
+  }
+
+ private:
+  void look(const std::string& device, const std::string& remark) {
+    std::string& last = last_[device];
+    if (!first_ && remark != last)
+      fmt::print(stderr, "netrx: {}: {}\n", device, remark.empty() ? "all is well again" : remark);
+    last = remark;
+  }
+
+  bool first_ = true;
+  std::map<std::string, std::string> last_;
+};
+
 bool finished(Session& session) {
   return session.engine().drained() && (session.apps() == nullptr || session.apps()->drained());
 }
@@ -87,6 +111,8 @@ Ending watch(Session& session, Signals& signals, Progress& progress) {
   const Clock::time_point deadline = duration ? began + *duration : Clock::time_point::max();
   Clock::time_point next_look = began + kLook;
   StallDetector detector(session);
+  Remarks remarks;
+  remarks.look(session.engine().stats(), session.sinks());
   while (true) {
     const Clock::time_point now = Clock::now();
     if (finished(session)) return {};
@@ -94,6 +120,7 @@ Ending watch(Session& session, Signals& signals, Progress& progress) {
     if (now >= next_look) {
       next_look = now + kLook;
       const EngineStats stats = session.engine().stats();
+      remarks.look(stats, session.sinks());
       progress.show(stats, session.apps(), now - began);
       if (detector.stalled(stats, now)) return {.ended = Ended::stalled, .trouble = detector.why()};
     }

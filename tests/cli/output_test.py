@@ -12,14 +12,14 @@ import unittest
 from command import CPUS, MIXED, NETRX, TINY, CommandTest, mask, netrx
 
 RESULT_KEYS = """schema version ended signal exit_code ok wall_ns busy_ns packets bytes packets_per_second delay_p50_ns
-    delay_p99_ns cpus devices conservation flows unprotected_moves order order_at_applications applications
+    delay_p99_ns cpus devices sinks conservation flows unprotected_moves order order_at_applications applications
     left_with_applications checks settings softnet_stat""".split()
 CPU_KEYS = """cpu online processed dropped time_squeeze received_rps flow_limit_count input_queue_len process_queue_len
     received delivered merged backlogged steered_in doorbells wakeups softirqs ksoftirqd polls empty_polls drops
     rules gro_refusals sent_to
     delay_p50_ns delay_p99_ns delay_max_ns""".split()
 DEVICE_KEYS = "name running rx_dropped rx_nohandler remark queues".split()
-QUEUE_KEYS = "rx_packets rx_bytes rx_missed_errors rx_length_errors rx_alloc_fail".split()
+QUEUE_KEYS = "rx_packets rx_bytes rx_missed_errors rx_length_errors rx_frame_errors rx_alloc_fail".split()
 CONSERVATION_KEYS = "received delivered merged dropped held held_frags packets_out holds".split()
 ORDER_KEYS = "checked unchecked late late_moving late_held repeated first".split()
 APPLICATION_KEYS = "app cpu moves received on_its_cpu left".split()
@@ -96,7 +96,15 @@ class Output(CommandTest):
         text = netrx("run", "--help").stdout
         for words in ("--rps-cpus MASK", "--app-migrate TIME", "Examples", "Exit code", "--config FILE.toml"):
             self.assertIn(words, text)
-        self.assertIn("pcap:FILE", netrx("devices").stdout)
+        devices = netrx("devices").stdout
+        for words in ("pcap:FILE", "tap:INTERFACE", "lo  ", "RPS", "AF_XDP"):
+            self.assertIn(words, devices)
+        self.assertNotIn("Interfaces", netrx("devices", "--kinds").stdout)
+        listed = json.loads(netrx("devices", "--json").stdout)
+        self.assertEqual(listed["schema"], "netrx.devices/1")
+        queues = [queue for interface in listed["interfaces"] for queue in interface["rx_queues"]]
+        self.assertEqual({key for queue in queues for key in queue}, {"rps_cpus", "rps_flow_cnt"})
+        self.assert_refused(("devices", "x"), "--json or --kinds")
         self.assertRegex(netrx("--version").stdout, r"^netrx \d+\.\d+\.\d+$")
         self.assertTrue(all(len(line) <= 132 for line in text.splitlines()))
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """netrx as the wire between two network namespaces, under real programs. docs/live.md explains it.
 
-    usage: live.py [tap|tun|af_packet] [--table]
+    usage: live.py [tap|tun|af_packet|af_xdp] [--table]
 
 A client's namespace and a server's are joined by nothing but `netrx run`, which receives from each side's interface and
 sends by the other's. Checked: bytes (SHA-256 of a download, a CRC in every datagram), the order of every flow, and that
@@ -135,6 +135,9 @@ def start_wire(spaces, kind, report):
         sh("ip", "-n", spaces.names[role], "address", "add", address + ("" if peer else "/24"), *peer,
            "dev", interface)
         sh("ip", "-n", spaces.names[role], "link", "set", interface, "up")
+        if kind == "af_xdp":  # XDP sees frames as they are on the wire, and a veth's are unfinished: it has no wire
+            spaces.run(role, "ethtool", "-K", interface, "tx", "off", "tso", "off", "gso", "off",
+                       stdout=subprocess.DEVNULL)
     return wire
 
 
@@ -257,6 +260,8 @@ def main(kind):
         skip("needs Debian's iproute2")
     if kind in ("tap", "tun") and not os.path.exists("/dev/net/tun"):
         skip("needs /dev/net/tun (modprobe tun)")
+    if kind == "af_xdp" and not shutil.which("ethtool"):
+        skip("needs Debian's ethtool")
     with tempfile.TemporaryDirectory(prefix="netrx-live-") as name, Namespaces() as spaces:
         folder = Path(name)
         report = folder / "report.json"

@@ -72,7 +72,7 @@ class PacketDevice final : public NetDevice {
 Result<std::unique_ptr<NetDevice>> open_packet_device(DeviceArguments& arguments, std::size_t queues, bool receives) {
   constexpr int kFanouts[] = {PACKET_FANOUT_HASH, PACKET_FANOUT_CPU, PACKET_FANOUT_LB, PACKET_FANOUT_QM};
   PacketRequest request{.interface = arguments.argument()};
-  const LiveOptions live = read_live_options(arguments, queues);
+  const LiveOptions live = read_live_options(arguments, request.interface, queues);
   request.queues = live.queues;
   request.fanout = kFanouts[arguments.choice("fanout", 0, {"hash", "cpu", "lb", "qm"})];
   request.rxhash = arguments.on_off("rxhash", false);

@@ -186,6 +186,11 @@ TEST_F(PacketDeviceTest, SurvivesThatTheInterfaceGoesDownAndUp) {
 TEST_F(PacketDeviceTest, EndsWhenTheInterfaceIsDeleted) {
   const auto device = open("af_packet:v0");
   RxQueue& queue = device->queue(0);
+  shell("ip link set v0 down");
+  EXPECT_TRUE(queue.irq_take(Nanos{1}));
+  EXPECT_TRUE(take_waiting(queue, *pool_).empty());
+  queue.irq_unmask();
+  EXPECT_LE(queue.next_attention(Nanos{1}), std::chrono::milliseconds(200)) << "the kernel has told all it will";
   shell("ip link del v0");
   EXPECT_TRUE(queue.irq_take(Nanos{1}));
   EXPECT_TRUE(take_waiting(queue, *pool_).empty());

@@ -25,12 +25,18 @@ tpacket_block_desc& PacketRxQueue::block(std::uint32_t index) const {
   return *reinterpret_cast<tpacket_block_desc*>(ring_.blocks.at() + std::size_t{index} * PacketRequest::kBlockSize);
 }
 
-bool PacketRxQueue::something_waits() const {
+bool PacketRxQueue::something_waits(Nanos) const {
   const std::uint32_t status =
       __atomic_load_n(&block(at_.load(std::memory_order_relaxed)).hdr.bh1.block_status, __ATOMIC_ACQUIRE);
   if ((status & TP_STATUS_USER) != 0) return true;
   pollfd fd{.fd = fd_, .events = 0, .revents = 0};  // an interface that went down or away shows only here
-  return ::poll(&fd, 1, 0) > 0;
+  return ::poll(&fd, 1, 0) > 0 || (trouble() != 0 && !packet_socket_is_bound(fd_));
+}
+
+Nanos PacketRxQueue::next_attention(Nanos now) {
+  constexpr Nanos kLookAgain = std::chrono::milliseconds(100);
+  const Nanos next = LiveRxQueue::next_attention(now);
+  return trouble() != 0 && !exhausted() ? std::min(next, now + kLookAgain) : next;
 }
 
 std::size_t PacketRxQueue::poll(PollContext& context, PacketBatch& batch, std::size_t budget) {
@@ -43,6 +49,7 @@ std::size_t PacketRxQueue::poll(PollContext& context, PacketBatch& batch, std::s
   std::uint64_t bytes = 0;
   for (std::size_t i = before; i < batch.size(); ++i) bytes += batch[i]->len;
   polled(context.now, batch.size() - before, bytes, step == Step::dry);
+  if (batch.size() != before && trouble() != 0) note_trouble(0);
   if (step == Step::none) look_for_trouble(context.now);
   return batch.size() - before;
 }
@@ -136,12 +143,11 @@ void PacketRxQueue::look_for_trouble(Nanos now) {
     count_drops();
   }
   pollfd fd{.fd = fd_, .events = 0, .revents = 0};
-  if (::poll(&fd, 1, 0) <= 0) return;
-  int code = 0;
+  int code = trouble();
   socklen_t size = sizeof code;
-  getsockopt(fd_, SOL_SOCKET, SO_ERROR, &code, &size);  // taken: it is told once
+  if (::poll(&fd, 1, 0) > 0) getsockopt(fd_, SOL_SOCKET, SO_ERROR, &code, &size);  // taken: it is told once
   note_trouble(code);
-  if (!packet_socket_is_bound(fd_)) end(code == 0 ? ENETDOWN : code);
+  if (code != 0 && !packet_socket_is_bound(fd_)) end(code);
 }
 
 void PacketRxQueue::count_drops() {

@@ -28,9 +28,11 @@ class PacketRxQueue final : public LiveRxQueue {
   PacketRxQueue(const PacketRing& ring, const PacketRequest& request, bool ethernet, FrameLimit& limit);
 
   std::size_t poll(PollContext& context, PacketBatch& batch, std::size_t budget) override;
+  /// The kernel tells once that the interface went down, and not again when it then goes away: that is looked for.
+  Nanos next_attention(Nanos now) override;
 
  protected:
-  bool something_waits() const override;
+  bool something_waits(Nanos now) const override;
 
  private:
   static constexpr std::uint32_t kLongest = 65536 + 64;

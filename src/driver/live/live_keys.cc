@@ -12,9 +12,8 @@ std::vector<DeviceKey> live_keys() {
           {"count", "N", "ends when N frames have come (default: never)"}};
 }
 
-LiveOptions read_live_options(DeviceArguments& arguments, std::size_t queues) {
+LiveOptions read_live_options(DeviceArguments& arguments, const std::string& interface, std::size_t queues) {
   LiveOptions options;
-  const std::string& interface = arguments.argument();
   if (interface.size() > 15)
     arguments.refuse("INTERFACE", "an interface name has at most 15 characters, not " + interface);
   options.name = read_device_name(arguments, interface);

@@ -19,6 +19,6 @@ struct LiveOptions {
 std::vector<DeviceKey> live_keys();
 
 /// Also refuses an interface name that the kernel would not take. `queues`: unless given.
-LiveOptions read_live_options(DeviceArguments& arguments, std::size_t queues);
+LiveOptions read_live_options(DeviceArguments& arguments, const std::string& interface, std::size_t queues);
 
 }  // namespace netrx

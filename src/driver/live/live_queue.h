@@ -52,7 +52,7 @@ class LiveRxQueue : public RxQueue {
   }
   bool irq_missed(IrqCookie) override { return false; }
   bool irq_take(Nanos now) override {
-    return irq_.armed() && !exhausted() && irq_.due() <= now && something_waits() && irq_.fire();
+    return irq_.armed() && !exhausted() && irq_.due() <= now && something_waits(now) && irq_.fire();
   }
   Nanos next_attention(Nanos now) override {
     if (exhausted()) return kNever;
@@ -68,7 +68,7 @@ class LiveRxQueue : public RxQueue {
 
  protected:
   /// Whether a poll would find something: a frame, or trouble. By anyone, also while another CPU polls.
-  virtual bool something_waits() const = 0;
+  virtual bool something_waits(Nanos now) const = 0;
 
   /// How many packets this poll may take.
   std::size_t allowance(const PacketBatch& batch, std::size_t budget) const {

@@ -63,7 +63,7 @@ class TunDevice final : public NetDevice {
 
 Result<std::unique_ptr<NetDevice>> open_tun_device(DeviceArguments& arguments, bool ethernet, std::size_t queues) {
   TunRequest request{.interface = arguments.argument(), .ethernet = ethernet};
-  const LiveOptions live = read_live_options(arguments, queues);
+  const LiveOptions live = read_live_options(arguments, request.interface, queues);
   request.queues = live.queues;
   request.fewer_queues = !arguments.given("queues");
   request.vnet_hdr = arguments.on_off("vnet_hdr", true);

@@ -22,7 +22,7 @@ bool is_momentary(int code) { return code == EAGAIN || code == EINTR || code == 
 
 // -- receive
 
-bool TunRxQueue::something_waits() const {
+bool TunRxQueue::something_waits(Nanos) const {
   pollfd fd{.fd = fd_, .events = POLLIN, .revents = 0};
   return ::poll(&fd, 1, 0) > 0;
 }

@@ -23,7 +23,7 @@ class TunRxQueue final : public LiveRxQueue {
   std::size_t poll(PollContext& context, PacketBatch& batch, std::size_t budget) override;
 
  protected:
-  bool something_waits() const override;
+  bool something_waits(Nanos now) const override;
 
  private:
   static constexpr std::uint32_t kLongest = 65536 + 64;

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <bpf/libbpf.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <linux/if_link.h>
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "driver/af_xdp/xdp_test_support.h"
+
+namespace netrx {
+namespace {
+
+using testing::HasSubstr;
+
+/// A device on v0; the other end of the wire is v1.
+class XdpDeviceTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    const std::string missing = missing_for_xdp();
+    if (!missing.empty()) GTEST_SKIP() << "skipped: " << missing;
+    enter_new_netns();
+    shell("ip link add v0 type veth peer name v1 && ip link set v0 up && ip link set v1 up");
+  }
+  static std::unique_ptr<NetDevice> open(const std::string& spec) {
+    auto device = xdp_catalog().open(spec);
+    if (!device) ADD_FAILURE() << device.error().text;
+    return device ? std::move(*device) : nullptr;
+  }
+  static std::string refused(const std::string& spec) {
+    const auto device = xdp_catalog().open(spec);
+    return device ? "opened" : device.error().text;
+  }
+  static bool program_attached() {
+    std::uint32_t id = 0;
+    EXPECT_EQ(bpf_xdp_query_id(static_cast<int>(if_nametoindex("v0")), 0, &id), 0);
+    return id != 0;
+  }
+  std::vector<FrameBytes> receive(NetDevice& device, std::size_t wanted) {
+    std::vector<FrameBytes> frames;
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+    while (frames.size() < wanted && std::chrono::steady_clock::now() < deadline) {
+      for (std::size_t i = 0; i < device.queue_count(); ++i)
+        for (FrameBytes& frame : take_waiting(device.queue(i), *pool_)) frames.push_back(std::move(frame));
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return frames;
+  }
+
+  std::unique_ptr<PacketPool> pool_ = test_pool(512);
+};
+
+TEST_F(XdpDeviceTest, SendsCopiesInOrder) {
+  for (const char* mode : {"native", "generic"}) {
+    const auto device = open(std::string("af_xdp:v0,mode=") + mode);
+    RawSocket peer("v1");
+    std::vector<std::unique_ptr<OwnPacket>> packets;
+    std::vector<Packet*> pointers;
+    for (std::uint32_t i = 0; i < 100; ++i) {
+      packets.push_back(std::make_unique<OwnPacket>(live_frame(i)));
+      pointers.push_back(&packets.back()->packet);
+    }
+    send_all(device->tx_queue(0), pointers);
+    for (std::uint32_t i = 0; i < 100; ++i) ASSERT_EQ(peer.receive(), live_frame(i)) << mode << " " << i;
+  }
+}
+
+TEST_F(XdpDeviceTest, ASenderAloneAttachesNoProgram) {
+  const auto device = xdp_catalog().open_sink("af_xdp:v0", 2);
+  ASSERT_TRUE(device) << device.error().text;
+  EXPECT_FALSE(program_attached());
+  RawSocket peer("v1");
+  OwnPacket packet(live_frame(7));
+  for (int round = 0; round < 3000; ++round) send_all((*device)->tx_queue(0), std::array{&packet.packet});
+  EXPECT_EQ(peer.receive(), live_frame(7));
+  EXPECT_EQ((*device)->tx_queue(0).stats().tx_busy.load(), 0u) << "sent frames come back to be used again";
+}
+
+TEST_F(XdpDeviceTest, FramesComeHomeFromAnyCpu) {
+  const auto device = open("af_xdp:v0,frames=64");
+  RawSocket peer("v1");
+  RxQueue& queue = device->queue(0);
+  for (int round = 1; round <= 20; ++round) {
+    const Nanos now = std::chrono::seconds(round);
+    for (std::uint32_t i = 0; i < 64; ++i) peer.send(live_frame(i));
+    PacketBatch batch;
+    PollContext context{now, *pool_};
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+    while (batch.size() < 64 && std::chrono::steady_clock::now() < deadline) queue.poll(context, batch, 64);
+    EXPECT_EQ(batch.size(), 64u) << round << ", missed " << queue.stats().rx_missed_errors;
+    queue.irq_unmask();
+    EXPECT_FALSE(queue.irq_take(now)) << "all frames are away";
+    EXPECT_LE(queue.next_attention(now), now + std::chrono::milliseconds(1)) << "nobody tells when they come home";
+    std::thread([&] { end_packets(*pool_, batch); }).join();
+    EXPECT_TRUE(queue.irq_take(now)) << "they are home, and the kernel has none";
+    EXPECT_EQ(queue.poll(context, batch, 64), 0u);
+  }
+  EXPECT_EQ(queue.stats().rx_missed_errors.load(), 0u);
+}
+
+TEST_F(XdpDeviceTest, TakesWhatIsAskedForAndPassesTheRest) {
+  const auto udp = [](unsigned port) {
+    return wire::FrameBuilder().eth().ipv4("10.0.0.1", "10.0.0.2").udp(9, port).payload(40).build().bytes;
+  };
+  const auto udp6 = [](unsigned port) {
+    return wire::FrameBuilder().eth().ipv6("fd00::1", "fd00::2").udp(9, port).payload(40).build().bytes;
+  };
+  const auto tcp = [](unsigned port) {
+    return wire::FrameBuilder().eth().ipv4("10.0.0.1", "10.0.0.2").tcp(9, port).payload(40).build().bytes;
+  };
+  const FrameBytes options = wire::FrameBuilder()
+                                 .eth()
+                                 .ipv4("10.0.0.1", "10.0.0.2", {.options = std::vector<std::uint8_t>(8, 1)})
+                                 .udp(9, 53)
+                                 .payload(40)
+                                 .build()
+                                 .bytes;
+  const FrameBytes arp(60, 0);
+  struct Case {
+    const char* match;
+    std::vector<FrameBytes> taken, passed;
+  };
+  const std::vector<Case> cases = {
+      {"udp:53", {udp(53), udp6(53), options}, {udp(54), tcp(53), arp}},
+      {"tcp", {tcp(53), tcp(80)}, {udp(53), udp6(53), arp}},
+      {"all", {udp(53), tcp(80), arp}, {}},
+  };
+  for (const Case& one : cases) {
+    const auto device = open(std::string("af_xdp:v0,match=") + one.match);
+    RawSocket kernel("v0"), peer("v1");
+    for (const FrameBytes& frame : one.taken) peer.send(frame);
+    for (const FrameBytes& frame : one.passed) peer.send(frame);
+    EXPECT_EQ(receive(*device, one.taken.size()), one.taken) << one.match;
+    for (const FrameBytes& frame : one.passed) EXPECT_EQ(kernel.receive(), frame) << one.match;
+    EXPECT_TRUE(kernel.receive(std::chrono::milliseconds(20)).empty()) << "nothing both ways";
+  }
+}
+
+TEST_F(XdpDeviceTest, TheProgramIsAttachedChangedReplacedAndGoesWithTheDevice) {
+  EXPECT_FALSE(program_attached());
+  {
+    const auto device = open("af_xdp:v0");
+    EXPECT_TRUE(program_attached());
+    EXPECT_THAT(refused("af_xdp:v0:1"), HasSubstr("another one is attached: write replace=on"));
+  }
+  EXPECT_FALSE(program_attached());
+  {
+    auto program = XdpProgram::attach("v0", {.protocol = IPPROTO_UDP, .port = 53}, XdpMode::automatic, false);
+    ASSERT_TRUE(program) << program.error().text;
+    EXPECT_TRUE(program->native) << "veth has native XDP";
+    EXPECT_TRUE(program->change({}));
+  }
+  EXPECT_FALSE(program_attached());
+}
+
+TEST_F(XdpDeviceTest, SeveralQueuesAreSeveralSockets) {
+  shell("ip link add w0 numrxqueues 2 numtxqueues 2 type veth peer name w1 numrxqueues 2 numtxqueues 2");
+  shell("ip link set w0 up && ip link set w1 up");
+  const auto device = open("af_xdp:w0,queues=2");
+  EXPECT_EQ(device->queue_count(), 2u);
+  RawSocket peer("w1");
+  for (std::uint32_t i = 0; i < 50; ++i) peer.send(live_frame(i));
+  EXPECT_EQ(receive(*device, 50).size(), 50u);
+  EXPECT_EQ(open("af_xdp:w1:1")->name(), "w1");
+  EXPECT_THAT(refused("af_xdp:w1:7"), HasSubstr("the interface has no such queue"));
+}
+
+TEST_F(XdpDeviceTest, EndsWhenTheInterfaceIsDeleted) {
+  const auto device = open("af_xdp:v0");
+  RxQueue& queue = device->queue(0);
+  EXPECT_FALSE(queue.irq_take(std::chrono::seconds(1)));
+  EXPECT_LE(queue.next_attention(std::chrono::seconds(1)), std::chrono::milliseconds(1100));
+  shell("ip link set v0 down");
+  EXPECT_THAT(device->remark(), HasSubstr("v0 is down"));
+  shell("ip link set v0 up");
+  shell("ip link del v0");
+  EXPECT_TRUE(queue.irq_take(std::chrono::seconds(2))) << "nobody tells a sleeper; it looks";
+  PacketBatch batch;
+  PollContext context{std::chrono::seconds(2), *pool_};
+  EXPECT_EQ(queue.poll(context, batch, 64), 0u);
+  EXPECT_TRUE(queue.exhausted());
+  EXPECT_THAT(device->remark(), HasSubstr("v0 is gone"));
+}
+
+TEST_F(XdpDeviceTest, SaysWhatIsMissing) {
+  EXPECT_THAT(refused("af_xdp:nic9"), HasSubstr("no interface nic9"));
+  EXPECT_THAT(refused("af_xdp:v0,match=icmp"), HasSubstr("give all, udp, tcp, or one of these and a port"));
+  EXPECT_THAT(refused("af_xdp:v0:x"), HasSubstr("write INTERFACE or INTERFACE:QUEUE"));
+  EXPECT_THAT(refused("af_xdp:v0,zerocopy=on"), HasSubstr("its driver has no zero-copy: leave zerocopy=auto"));
+  EXPECT_THAT(refused("af_xdp:v0,frames=100"), HasSubstr("give a power of two"));
+  EXPECT_FALSE(program_attached()) << "a refusal leaves nothing behind";
+  // Only this thread becomes somebody else, and only for a moment.
+  ASSERT_EQ(syscall(SYS_setresuid, 65534, 65534, 0), 0);
+  const std::string text = refused("af_xdp:v0");
+  ASSERT_EQ(syscall(SYS_setresuid, 0, 0, 0), 0);
+  EXPECT_THAT(text, HasSubstr("needs CAP_NET_ADMIN, CAP_BPF and CAP_NET_RAW: run as root; af_packet needs"));
+}
+
+}  // namespace
+}  // namespace netrx

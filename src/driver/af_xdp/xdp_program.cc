@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "driver/af_xdp/xdp_program.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/if_link.h>
+
+#include <cerrno>
+
+#include "driver/live/interface.h"
+
+namespace netrx {
+
+namespace {
+
+constexpr std::uint32_t kMostQueues = 256;
+
+std::unexpected<Error> explain(const std::string& what, int code) {
+  std::string text = what + ": " + errno_text(code);
+  if (code == EPERM || code == EACCES)
+    text += "; needs CAP_NET_ADMIN, CAP_BPF and CAP_NET_RAW: run as root; af_packet needs CAP_NET_RAW alone";
+  else if (code == ENOSYS || code == EINVAL)
+    text += "; the kernel lacks CONFIG_XDP_SOCKETS; af_packet will do there";
+  return fail(code, text);
+}
+
+Result<OwnedFd> load(const XdpMatch& match, int map) {
+  const std::vector<bpf_insn> code = xdp_filter(match, map);
+  OwnedFd program(bpf_prog_load(BPF_PROG_TYPE_XDP, "netrx", "Apache-2.0", code.data(), code.size(), nullptr));
+  if (!program.valid()) return explain("af_xdp: loading the XDP program", errno);
+  return program;
+}
+
+/// errno or 0.
+int create_link(int program, unsigned index, std::uint32_t flags, OwnedFd& link) {
+  bpf_link_create_opts options{};
+  options.sz = sizeof options;
+  options.flags = flags;
+  const int fd = bpf_link_create(program, static_cast<int>(index), BPF_XDP, &options);
+  if (fd < 0) return -fd;
+  link = OwnedFd(fd);
+  return 0;
+}
+
+}  // namespace
+
+Result<XdpProgram> XdpProgram::attach(const std::string& interface, const XdpMatch& match, XdpMode mode, bool replace) {
+  const unsigned index = interface_index(interface);
+  if (index == 0) return no_such_interface(interface);
+  XdpProgram program;
+  program.map = OwnedFd(bpf_map_create(BPF_MAP_TYPE_XSKMAP, "netrx_sockets", 4, 4, kMostQueues, nullptr));
+  if (!program.map.valid()) return explain("af_xdp: a map of sockets", errno);
+  const auto loaded = load(match, program.map.get());
+  if (!loaded) return std::unexpected(loaded.error());
+  if (replace) {
+    bpf_xdp_detach(static_cast<int>(index), XDP_FLAGS_DRV_MODE, nullptr);
+    bpf_xdp_detach(static_cast<int>(index), XDP_FLAGS_SKB_MODE, nullptr);
+  }
+  int code = EOPNOTSUPP;
+  if (mode != XdpMode::generic) code = create_link(loaded->get(), index, XDP_FLAGS_DRV_MODE, program.link);
+  program.native = code == 0;
+  const bool another = code == EBUSY || code == EEXIST;
+  if (code != 0 && !another && mode != XdpMode::native)
+    code = create_link(loaded->get(), index, XDP_FLAGS_SKB_MODE, program.link);
+  if (code == 0) return program;
+  const std::string text = "af_xdp: " + interface + ": attaching the XDP program: " + errno_text(code);
+  if (code == EBUSY || code == EEXIST)
+    return fail(code, text + "; another one is attached: write replace=on, or remove it with: ip link set dev " +
+                          interface + " xdp off");
+  if (mode == XdpMode::native)
+    return fail(code, text + "; its driver has no native XDP (or not at this MTU): write mode=generic");
+  return explain(text.substr(0, text.rfind(": ")), code);
+}
+
+Result<void> XdpProgram::change(const XdpMatch& match) {
+  const auto loaded = load(match, map.get());
+  if (!loaded) return std::unexpected(loaded.error());
+  if (bpf_link_update(link.get(), loaded->get(), nullptr) == 0) return {};
+  return explain("af_xdp: replacing the XDP program", errno);
+}
+
+}  // namespace netrx
