@@ -299,6 +299,8 @@ TEST(NetRx, ADryPoolLosesNothing) {
   world.pool->put(kept);
   for (Bytes& frame : world.poll()) got.push_back(std::move(frame));
   EXPECT_EQ(got, sent);
+  EXPECT_EQ(world.stats.bytes.read(), world.queue_stats.rx_bytes.load()) << "nothing is counted twice";
+  EXPECT_EQ(world.stats.packets.read(), 10u);
 }
 
 TEST(NetRx, WhatNoPoolCouldHoldIsDropped) {

@@ -152,7 +152,7 @@ void NetRx::consume(std::uint32_t buffers) {
 
 /// How many buffers the packet at the window's front takes; 0: it is none, is counted and gone. `total`: its bytes,
 /// header included.
-std::uint32_t NetRx::judge(const NetHeader& header, std::uint32_t& total) {
+std::uint32_t NetRx::judge(const NetHeader& header, std::uint32_t& total, Tally& tally) {
   const UsedBuffer& first = used(0);
   const auto refuse = [this](std::uint32_t buffers, bool length_error, bool drop) {
     consume(buffers);
@@ -174,8 +174,10 @@ std::uint32_t NetRx::judge(const NetHeader& header, std::uint32_t& total) {
     fits = fits && used(i).length <= used(i).capacity;
     sum += used(i).length;
   }
-  stats_.bytes.add(std::min<std::uint64_t>(sum, kLargestFrame) - geometry_.header);
-  if (!fits || sum > kLargestFrame) return refuse(buffers, true, true);
+  if (!fits || sum > kLargestFrame) {
+    tally.bytes += std::min<std::uint64_t>(sum, kLargestFrame) - geometry_.header;
+    return refuse(buffers, true, true);
+  }
   total = static_cast<std::uint32_t>(sum);
   return buffers;
 }
@@ -184,6 +186,12 @@ std::uint32_t NetRx::judge(const NetHeader& header, std::uint32_t& total) {
 Packet* NetRx::assemble(Packets& packets, std::uint32_t buffers, std::uint32_t total) const {
   Packet* packet = packets.take();
   if (packet == nullptr) return nullptr;
+  const std::uint32_t body = total - geometry_.header;
+  if (buffers == 1 && body <= packet->tailroom()) {
+    std::memcpy(packet->data, bytes(used(0)) + geometry_.header, body);
+    packet->len = body;
+    return packet;
+  }
   Packet* into = packet;
   Packet* last = nullptr;
   std::uint32_t frags = 0;
@@ -211,9 +219,8 @@ Packet* NetRx::assemble(Packets& packets, std::uint32_t buffers, std::uint32_t t
       left -= n;
     }
   }
-  const std::uint32_t bytes = total - geometry_.header;
-  packet->data_len = bytes - packet->len;
-  packet->len = bytes;
+  packet->data_len = body - packet->len;
+  packet->len = body;
   packet->nr_frags = static_cast<std::uint8_t>(std::min(frags, RxGeometry::kMaxFrags));
   return packet;
 }
@@ -228,20 +235,22 @@ bool NetRx::apply(const NetHeader& header, Packet& packet) const {
   return virtio_net_hdr_to_packet(header.base, packet);
 }
 
-NetRx::Step NetRx::receive_one(Packets& packets, PacketBatch& batch, std::uint64_t& rx_seq) {
+NetRx::Step NetRx::receive_one(Packets& packets, PacketBatch& batch, std::uint64_t& rx_seq, Tally& tally) {
   NetHeader header;
-  std::memcpy(&header, bytes(used(0)), geometry_.header);
+  // All of the longest: a length known here is quicker, and what is beyond this queue's header nobody looks at.
+  std::memcpy(&header, bytes(used(0)), sizeof header);
   std::uint32_t total = 0;
-  const std::uint32_t buffers = judge(header, total);
+  const std::uint32_t buffers = judge(header, total, tally);
   if (buffers == 0) {
-    stats_.packets.add();
+    ++tally.heads;
     return Step::dropped;
   }
   const std::size_t room = packets.room();
   const bool possible = (total + room - 1) / room <= packets.capacity();
   Packet* packet = possible ? assemble(packets, buffers, total) : nullptr;
   if (possible && packet == nullptr) return Step::dry;
-  stats_.packets.add();
+  ++tally.heads;
+  tally.bytes += total - geometry_.header;
   consume(buffers);
   if (!possible) {
     stats_.drops.add();
@@ -254,7 +263,7 @@ NetRx::Step NetRx::receive_one(Packets& packets, PacketBatch& batch, std::uint64
   }
   if (geometry_.mode == RxMode::mergeable) average_.add(packet->len);
   packet->rx_seq = rx_seq++;
-  RxQueueStats::add(queue_stats_.rx_bytes, packet->len);
+  tally.packet_bytes += packet->len;
   batch.push_back(packet);
   return Step::received;
 }
@@ -264,15 +273,19 @@ NetRx::Outcome NetRx::poll(PollContext& context, PacketBatch& batch, std::size_t
   Outcome outcome;
   if (budget != 0 && fetch()) {
     Packets packets(context.pool, std::min<std::size_t>(budget, window_size_ - window_at_));
+    Tally tally;
     // What is dropped costs budget too: a device that sends nothing but rubbish shall not hold the poll for ever.
     for (std::size_t heads = 0; heads < budget && fetch(); ++heads) {
       if (window_at_ + kLookahead < window_size_) __builtin_prefetch(bytes(used(kLookahead)));
-      const Step step = receive_one(packets, batch, rx_seq);
+      const Step step = receive_one(packets, batch, rx_seq, tally);
       outcome.got += step == Step::received;
       outcome.dry = step == Step::dry;
       if (outcome.dry) break;
     }
+    stats_.packets.add(tally.heads);
+    stats_.bytes.add(tally.bytes);
     RxQueueStats::add(queue_stats_.rx_packets, outcome.got);
+    RxQueueStats::add(queue_stats_.rx_bytes, tally.packet_bytes);
     if (outcome.dry) RxQueueStats::add(queue_stats_.rx_alloc_fail);
   }
   // Kernel: virtnet_receive's rule for try_fill_recv.

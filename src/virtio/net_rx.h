@@ -93,6 +93,10 @@ class NetRx {
  private:
   class Packets;  // a stock taken from the pool
   enum class Step : std::uint8_t { received, dropped, dry };
+  /// What one poll counts, until its end.
+  struct Tally {
+    std::uint64_t heads = 0, bytes = 0, packet_bytes = 0;
+  };
 
   bool fetch();
   bool ensure(std::uint32_t buffers);
@@ -101,8 +105,8 @@ class NetRx {
     return memory_.at + std::size_t{buffer.token} * geometry_.stride;
   }
   void consume(std::uint32_t buffers);
-  Step receive_one(Packets& packets, PacketBatch& batch, std::uint64_t& rx_seq);
-  std::uint32_t judge(const NetHeader& header, std::uint32_t& total);
+  Step receive_one(Packets& packets, PacketBatch& batch, std::uint64_t& rx_seq, Tally& tally);
+  std::uint32_t judge(const NetHeader& header, std::uint32_t& total, Tally& tally);
   Packet* assemble(Packets& packets, std::uint32_t buffers, std::uint32_t total) const;
   bool apply(const NetHeader& header, Packet& packet) const;
   bool post_idle();
