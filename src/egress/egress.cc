@@ -75,8 +75,13 @@ namespace {
 template <class Lane>
 class Series {
  public:
-  Series(Lane& lane, Delivery& delivery, NetDevice& device)
-      : lane_(lane), delivery_(delivery), features_(device.tx_features()), link_(device.has_link_header()) {}
+  /// `stock`: the lane's, whose lock is held.
+  Series(Lane& lane, SegmentStock& stock, Delivery& delivery, const NetDevice& device)
+      : lane_(lane),
+        stock_(stock),
+        delivery_(delivery),
+        features_(device.tx_features()),
+        link_(device.has_link_header()) {}
 
   void send_all() {
     lane_.packets.add(delivery_.size());
@@ -109,8 +114,8 @@ class Series {
 
   /// A packet of our own with the tag of `of`; null: the device has all of them and takes no more.
   Packet* new_segment(const Packet& of) {
-    if (lane_.stock.idle() == 0) flush();
-    Packet* segment = lane_.stock.take();
+    if (stock_.idle() == 0) flush();
+    Packet* segment = stock_.take();
     if (segment == nullptr) return nullptr;
     segment->vlan_present = of.vlan_present;
     segment->vlan_proto = of.vlan_proto;
@@ -164,7 +169,7 @@ class Series {
   void settle(std::size_t k, bool taken) {
     if (origins_[k] == kSegment) {
       (taken ? lane_.segments : lane_.segments_lost).add();
-      if (!taken) lane_.stock.put(packets_[k]);
+      if (!taken) stock_.put(packets_[k]);
     } else if (taken) {
       lane_.whole.add();
       delivery_.keep(origins_[k]);
@@ -183,7 +188,7 @@ class Series {
       PacketBatch done;
       if (lane_.queue.xmit_done(done) == 0) return;
       const auto theirs = std::ranges::partition(done.packets(), [](Packet* p) { return !SegmentStock::owns(*p); });
-      for (Packet* segment : theirs) lane_.stock.put(segment);
+      for (Packet* segment : theirs) stock_.put(segment);
       done.truncate(done.size() - theirs.size());
       delivery_.end(done.packets());
       done.released();
@@ -191,6 +196,7 @@ class Series {
   }
 
   Lane& lane_;
+  SegmentStock& stock_;
   Delivery& delivery_;
   const TxFeatures features_;
   const bool link_;
@@ -221,7 +227,7 @@ Result<std::unique_ptr<Egress>> Egress::create(NetDevice& device, std::span<cons
 void Egress::receive(Delivery& delivery) {
   Lane& lane = *lane_of_cpu_[std::min<std::size_t>(delivery.cpu(), lane_of_cpu_.size() - 1)];
   SpinGuard guard(lane.lock, delivery.actor());
-  Series(lane, delivery, device_).send_all();
+  Series(lane, lane.stock, delivery, device_).send_all();
 }
 
 void Egress::settle(Application& application) {
