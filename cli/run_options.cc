@@ -93,8 +93,7 @@ constexpr OptionSpec kTraffic[] = {
        return {};
      },
      true},
-    {"sink", "SPEC",
-     "send what is delivered by tap:NAME, pcap:FILE, ... or a device of --dev (FROM=SPEC: only FROM's)",
+    {"sink", "SPEC", "send what is delivered by tap:NAME, pcap:FILE, ... or a device of --dev (FROM=SPEC: only FROM's)",
      [](RunOptions& o, std::string_view text) -> Result<void> {
        if (text.empty()) return fail(EINVAL, "name a device to send by, e.g. tap:vm1 or pcap:FILE");
        o.sinks.emplace_back(text);
