@@ -56,6 +56,19 @@ class SegmentStock {
   std::vector<Packet*> free_;
 };
 
+/// Everything the device is done with: what is of the stock goes back into it, the rest to `end`.
+template <class End>
+void take_back(TxQueue& queue, SegmentStock& stock, const End& end) {
+  for (;;) {
+    PacketBatch done;
+    if (queue.xmit_done(done) == 0) return;
+    const auto ours = std::ranges::partition(done.packets(), [](Packet* p) { return !SegmentStock::owns(*p); });
+    for (Packet* segment : ours) stock.put(segment);
+    done.truncate(done.size() - ours.size());
+    end(done);
+  }
+}
+
 }  // namespace
 
 /// One transmit queue with what belongs to it. Kernel: struct netdev_queue, its _xmit_lock.
@@ -101,9 +114,7 @@ class Series {
       case Egressing::whole: return add(packet, i);
       case Egressing::copied: return copy(packet, i);
       case Egressing::cut: return cut(packet, i);
-      case Egressing::foreign: break;
     }
-    drop(i, DropReason::kUnhandledProto);
   }
 
   void add(Packet& packet, std::size_t origin) {
@@ -184,15 +195,10 @@ class Series {
   }
 
   void end_finished() {
-    for (;;) {
-      PacketBatch done;
-      if (lane_.queue.xmit_done(done) == 0) return;
-      const auto theirs = std::ranges::partition(done.packets(), [](Packet* p) { return !SegmentStock::owns(*p); });
-      for (Packet* segment : theirs) stock_.put(segment);
-      done.truncate(done.size() - theirs.size());
+    take_back(lane_.queue, stock_, [this](PacketBatch& done) {
       delivery_.end(done.packets());
       done.released();
-    }
+    });
   }
 
   Lane& lane_;
@@ -234,14 +240,7 @@ void Egress::settle(Application& application) {
   Actor actor;
   for (const auto& lane : lanes_) {
     SpinGuard guard(lane->lock, actor);
-    for (;;) {
-      PacketBatch done;
-      if (lane->queue.xmit_done(done) == 0) break;
-      const auto theirs = std::ranges::partition(done.packets(), [](Packet* p) { return !SegmentStock::owns(*p); });
-      for (Packet* segment : theirs) lane->stock.put(segment);
-      done.truncate(done.size() - theirs.size());
-      application.free_packets(done);
-    }
+    take_back(lane->queue, lane->stock, [&](PacketBatch& done) { application.free_packets(done); });
   }
 }
 
