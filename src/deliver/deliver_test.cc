@@ -183,6 +183,19 @@ TEST_F(DeliverTest, ATagTheDeviceTookOutCountsTheSame) {
   EXPECT_EQ(ip.seen[1].kind, PacketKind::otherhost);
 }
 
+TEST_F(DeliverTest, ATagTheDeviceTookOutIsNotReplacedByOneInTheFrame) {
+  handle(kEthPAll, other);
+  Packet* p = tagged(8, kEthPIp);
+  p->vlan_present = true;
+  p->vlan_proto = kEthP8021ad;
+  p->vlan_tci = 7;
+  const std::uint32_t len = p->len;
+  deliver({p});
+  ASSERT_EQ(other.seen.size(), 1u);
+  EXPECT_EQ(other.seen[0].kind, PacketKind::otherhost);
+  EXPECT_EQ(other.seen[0].len, len) << "the inner tag is where it was";
+}
+
 TEST_F(DeliverTest, APriorityTagAroundAnotherIsStripped) {
   handle(kEthPIp, ip);
   Packet* p = tagged(0, kEthP8021q, kEthP8021ad);

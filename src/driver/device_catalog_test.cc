@@ -135,9 +135,21 @@ TEST(DeviceCatalog, EveryKeyOfEveryKindIsReadByIt) {
   const DeviceCatalog catalog = DeviceCatalog::builtin();
   for (const DeviceKind& kind : catalog.kinds())
     for (const DeviceKey& key : kind.keys) {
-      const std::string spec = kind.name + ":" + key.name + "=/no such/value" + (kind.is_middleware() ? "//lo" : "");
-      EXPECT_FALSE(catalog.open(spec)) << spec;
+      const std::string spec = kind.name + ":" + (kind.argument.empty() ? "" : "nowhere0,") + key.name +
+                               "=/no such/value" + (kind.is_middleware() ? "//lo" : "");
+      const auto device = catalog.open(spec);
+      ASSERT_FALSE(device) << spec;
+      EXPECT_THAT(device.error().text, HasSubstr(kind.name == "trace" ? "no such/value" : key.name + "=")) << spec;
     }
+}
+
+TEST(DeviceCatalog, OpensSinksOfKindsThatSend) {
+  const DeviceCatalog catalog = DeviceCatalog::builtin();
+  const auto text = [&](const char* spec) { return catalog.open_sink(spec, 2).error().text; };
+  EXPECT_THAT(text("gen:count=1"), HasSubstr("gen can't be sent to; these can: tap, tun, af_packet"));
+  EXPECT_THAT(text("tpa:x"), HasSubstr("did you mean tap?"));
+  EXPECT_THAT(text("tap:x,queues=0"), HasSubstr("queues=0: out of range; give 1 to 256"));
+  EXPECT_THAT(text("tap"), HasSubstr("no INTERFACE"));
 }
 
 TEST(DeviceCatalog, ALaterKindReplacesItsNamesake) {

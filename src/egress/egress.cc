@@ -56,6 +56,19 @@ class SegmentStock {
   std::vector<Packet*> free_;
 };
 
+/// Everything the device is done with: what is of the stock goes back into it, the rest to `end`.
+template <class End>
+void take_back(TxQueue& queue, SegmentStock& stock, const End& end) {
+  for (;;) {
+    PacketBatch done;
+    if (queue.xmit_done(done) == 0) return;
+    const auto ours = std::ranges::partition(done.packets(), [](Packet* p) { return !SegmentStock::owns(*p); });
+    for (Packet* segment : ours) stock.put(segment);
+    done.truncate(done.size() - ours.size());
+    end(done);
+  }
+}
+
 }  // namespace
 
 /// One transmit queue with what belongs to it. Kernel: struct netdev_queue, its _xmit_lock.
@@ -75,8 +88,13 @@ namespace {
 template <class Lane>
 class Series {
  public:
-  Series(Lane& lane, Delivery& delivery, NetDevice& device)
-      : lane_(lane), delivery_(delivery), features_(device.tx_features()), link_(device.has_link_header()) {}
+  /// `stock`: the lane's, whose lock is held.
+  Series(Lane& lane, SegmentStock& stock, Delivery& delivery, const NetDevice& device)
+      : lane_(lane),
+        stock_(stock),
+        delivery_(delivery),
+        features_(device.tx_features()),
+        link_(device.has_link_header()) {}
 
   void send_all() {
     lane_.packets.add(delivery_.size());
@@ -96,9 +114,7 @@ class Series {
       case Egressing::whole: return add(packet, i);
       case Egressing::copied: return copy(packet, i);
       case Egressing::cut: return cut(packet, i);
-      case Egressing::foreign: break;
     }
-    drop(i, DropReason::kUnhandledProto);
   }
 
   void add(Packet& packet, std::size_t origin) {
@@ -109,8 +125,8 @@ class Series {
 
   /// A packet of our own with the tag of `of`; null: the device has all of them and takes no more.
   Packet* new_segment(const Packet& of) {
-    if (lane_.stock.idle() == 0) flush();
-    Packet* segment = lane_.stock.take();
+    if (stock_.idle() == 0) flush();
+    Packet* segment = stock_.take();
     if (segment == nullptr) return nullptr;
     segment->vlan_present = of.vlan_present;
     segment->vlan_proto = of.vlan_proto;
@@ -164,7 +180,7 @@ class Series {
   void settle(std::size_t k, bool taken) {
     if (origins_[k] == kSegment) {
       (taken ? lane_.segments : lane_.segments_lost).add();
-      if (!taken) lane_.stock.put(packets_[k]);
+      if (!taken) stock_.put(packets_[k]);
     } else if (taken) {
       lane_.whole.add();
       delivery_.keep(origins_[k]);
@@ -179,18 +195,14 @@ class Series {
   }
 
   void end_finished() {
-    for (;;) {
-      PacketBatch done;
-      if (lane_.queue.xmit_done(done) == 0) return;
-      const auto theirs = std::ranges::partition(done.packets(), [](Packet* p) { return !SegmentStock::owns(*p); });
-      for (Packet* segment : theirs) lane_.stock.put(segment);
-      done.truncate(done.size() - theirs.size());
+    take_back(lane_.queue, stock_, [this](PacketBatch& done) {
       delivery_.end(done.packets());
       done.released();
-    }
+    });
   }
 
   Lane& lane_;
+  SegmentStock& stock_;
   Delivery& delivery_;
   const TxFeatures features_;
   const bool link_;
@@ -221,21 +233,14 @@ Result<std::unique_ptr<Egress>> Egress::create(NetDevice& device, std::span<cons
 void Egress::receive(Delivery& delivery) {
   Lane& lane = *lane_of_cpu_[std::min<std::size_t>(delivery.cpu(), lane_of_cpu_.size() - 1)];
   SpinGuard guard(lane.lock, delivery.actor());
-  Series(lane, delivery, device_).send_all();
+  Series(lane, lane.stock, delivery, device_).send_all();
 }
 
 void Egress::settle(Application& application) {
   Actor actor;
   for (const auto& lane : lanes_) {
     SpinGuard guard(lane->lock, actor);
-    for (;;) {
-      PacketBatch done;
-      if (lane->queue.xmit_done(done) == 0) break;
-      const auto theirs = std::ranges::partition(done.packets(), [](Packet* p) { return !SegmentStock::owns(*p); });
-      for (Packet* segment : theirs) lane->stock.put(segment);
-      done.truncate(done.size() - theirs.size());
-      application.free_packets(done);
-    }
+    take_back(lane->queue, lane->stock, [&](PacketBatch& done) { application.free_packets(done); });
   }
 }
 

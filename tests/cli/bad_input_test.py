@@ -34,6 +34,15 @@ class BadInput(CommandTest):
                      (("run", "--dev", TINY + ",loop=x"), "loop", "x"),
                      ((*DEV, "--dev", TINY), "EEXIST", "name="))
 
+    def test_sinks(self):
+        gen = ("run", "--dev", "gen:count=1")
+        self.refused(((*gen, "--sink", "lo"), "can't be sent to", "tap", "EOPNOTSUPP"),
+                     ((*gen, "--sink", "x=pcap:/dev/null"), "no device x", "gen0", "ENODEV"),
+                     ((*gen, "--sink", "gen0"), "only receives"),
+                     ((*gen, "--sink", "pcap:/dev/null", "--sink", "gen0=pcap:/nonexistent/x"), "can be written"),
+                     ((*gen, "--sink", "pcap:/dev/null", "--sink", "pcap:/dev/null,name=b"), "EEXIST"),
+                     ((*gen, "--sink", "pcap:/dev/null", "--app-threads", "1"), "--sink and --app-threads"))
+
     def test_files(self):
         with tempfile.NamedTemporaryFile(suffix=".pcap") as empty:
             self.refused((("run", "--dev", "pcap:/nonexistent"), "/nonexistent", "No such file or directory"),

@@ -53,8 +53,6 @@ class PacketDeviceTest : public testing::Test {
     EXPECT_EQ(batch_.size(), 1u) << "nothing came";
     return *batch_[0];
   }
-  void TearDown() override { end_packets(*pool_, batch_); }
-
   std::unique_ptr<PacketPool> pool_ = test_pool(256);
   PacketBatch batch_;
 };
@@ -78,6 +76,7 @@ TEST_F(PacketDeviceTest, ATagComesOutOfBandAndGoesBackIn) {
   const Packet& again = receive_one(*other);
   EXPECT_EQ(bytes_of(again), plain);
   EXPECT_EQ(again.vlan_tci, 0x2005);
+  end_packets(*pool_, batch_);  // before the device that they came from
 }
 
 TEST_F(PacketDeviceTest, LargePacketsCrossWholeBothWays) {
@@ -92,6 +91,7 @@ TEST_F(PacketDeviceTest, LargePacketsCrossWholeBothWays) {
   EXPECT_EQ(packet.ip_summed, IpSummed::partial);
 
   send_all(device->tx_queue(0), batch_.packets());
+  end_packets(*pool_, batch_);
   const FrameBytes back = peer.receive();
   ASSERT_EQ(back.size(), sizeof header + large.size());
   EXPECT_EQ(std::memcmp(back.data() + sizeof header, large.data(), large.size()), 0);
