@@ -15,7 +15,9 @@ namespace netrx::conformance {
 
 namespace {
 
-constexpr std::size_t kRoom = 64;  // in front, for what GRO may want there
+constexpr std::size_t kRoom = 256;  // in front and behind, for what GRO may want there
+
+constexpr std::uint32_t kSplitAt = 30;  // within the headers of any packet that merges
 
 /// A packet on a buffer of its own.
 struct OwnPacket {
@@ -33,8 +35,18 @@ struct OwnPacket {
     packet.vlan_proto = arrival.vlan_proto;
     packet.vlan_tci = arrival.vlan_tci;
   }
-  std::vector<std::uint8_t> buffer;
-  Packet packet;
+  /// Leaves the first bytes where they are and puts the others into a buffer of their own.
+  void split(std::uint32_t headlen) {
+    if (packet.len <= headlen) return;
+    rest_buffer.assign(packet.data + headlen, packet.data + packet.len);
+    rest.head = rest.data = rest_buffer.data();
+    rest.buffer_size = rest.len = static_cast<std::uint32_t>(rest_buffer.size());
+    packet.frags = &rest;
+    packet.data_len = rest.len;
+    packet.nr_frags = 1;
+  }
+  std::vector<std::uint8_t> buffer, rest_buffer;
+  Packet packet, rest;
 };
 
 std::set<std::string> gso_names(std::uint32_t gso_type) {
@@ -75,7 +87,7 @@ Handed handed(const Packet& packet) {
   h.encapsulation = packet.encapsulation;
   if (packet.encapsulation) {
     h.inner_network = packet.inner_network_header - packet.headroom();
-    h.inner_transport = packet.inner_transport_header - packet.headroom();
+    if (packet.inner_transport_header != 0) h.inner_transport = packet.inner_transport_header - packet.headroom();
   }
   return h;
 }
@@ -98,7 +110,7 @@ Result<std::vector<Handed>> kernel_gro(Kernel& kernel, const GroScenario& scenar
   return up;
 }
 
-std::vector<Handed> netrx_gro(const GroScenario& scenario) {
+std::vector<Handed> netrx_gro(const GroScenario& scenario, Buffers buffers) {
   GroOptions options{.fraglist = scenario.settings.fraglist,
                      .udp_forwarding = scenario.settings.udp_forwarding,
                      .gro_max_size = scenario.settings.gro_max_size,
@@ -107,7 +119,11 @@ std::vector<Handed> netrx_gro(const GroScenario& scenario) {
   if (scenario.settings.vxlan) options.endpoints.push_back({GroEndpoint::Kind::vxlan, wire::VxlanView::kPort});
   const auto gro = std::move(Gro::create(options).value());
   std::deque<OwnPacket> packets;
-  for (const Arrival& arrival : scenario.poll) gro->receive(packets.emplace_back(arrival).packet);
+  for (const Arrival& arrival : scenario.poll) {
+    OwnPacket& one = packets.emplace_back(arrival);
+    if (buffers == Buffers::two) one.split(kSplitAt);
+    gro->receive(one.packet);
+  }
   gro->flush();
   std::vector<Handed> up;
   for (const Packet* packet : gro->take()) up.push_back(handed(*packet));

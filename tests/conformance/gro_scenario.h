@@ -31,7 +31,9 @@ struct GroScenario {
 
 /// What the kernel's stack is handed. EOPNOTSUPP: it lacks something that the scenario needs.
 Result<std::vector<Handed>> kernel_gro(Kernel& kernel, const GroScenario& scenario);
-/// What netrx's would be.
-std::vector<Handed> netrx_gro(const GroScenario& scenario);
+/// What netrx's would be. A packet may come in one buffer, or its last bytes in another: that makes no difference, but
+/// takes other ways through the code.
+enum class Buffers { one, two };
+std::vector<Handed> netrx_gro(const GroScenario& scenario, Buffers buffers);
 
 }  // namespace netrx::conformance

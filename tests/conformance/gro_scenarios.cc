@@ -517,6 +517,9 @@ void add_tunnel(std::vector<GroScenario>& all, const std::string& name, const In
   add("inner gap", [](std::size_t i, Inside&, Segment& s) {
     if (i >= 2) s.at += 1;
   });
+  add("inner fin", [](std::size_t i, Inside&, Segment& s) {
+    if (i == 3) s.flags |= TcpView::kFin;
+  });
   add("inner psh", [](std::size_t i, Inside&, Segment& s) {
     if (i == 2) s.flags |= TcpView::kPsh;
   });

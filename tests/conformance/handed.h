@@ -38,7 +38,7 @@ struct Handed {
   std::set<std::string> gso_type;  ///< the names of the kernel's bits
   bool encapsulation = false;
   std::uint32_t inner_network = 0;    ///< from the network header; 0 without encapsulation
-  std::uint32_t inner_transport = 0;  ///< from the network header; 0 without encapsulation
+  std::uint32_t inner_transport = 0;  ///< from the network header; 0 without encapsulation, or where it is not noted
 
   bool operator==(const Handed&) const = default;
 

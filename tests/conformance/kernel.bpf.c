@@ -141,7 +141,7 @@ int BPF_PROG(report, struct sk_buff *skb) {
       .gso_type = BPF_CORE_READ(shared, gso_type),
       .encapsulation = BPF_CORE_READ_BITFIELD(skb, encapsulation),
       .inner_network = skb->inner_network_header - network,
-      .inner_transport = skb->inner_transport_header - network,
+      .inner_transport = skb->inner_transport_header ? skb->inner_transport_header - network : 0,
   };
   bpf_probe_read_kernel(record.link_header, NETRX_LINK_HEADER, (void *)(head + skb->mac_header));
   __u64 bytes = record.len < NETRX_MAX_SEEN_BYTES ? record.len : NETRX_MAX_SEEN_BYTES;

@@ -50,6 +50,6 @@ struct seen_record {
   __u32 gso_type;
   __u32 encapsulation;
   __u32 inner_network;    ///< from the network header
-  __u32 inner_transport;  ///< from the network header
+  __u32 inner_transport;  ///< from the network header; 0: not noted
   __u8 link_header[16];   ///< NETRX_LINK_HEADER bytes
 };
