@@ -42,7 +42,14 @@ class Assembler {
   }
   void move(int dst, int src) { emit(BPF_ALU64 | BPF_MOV | BPF_X, dst, src, 0, 0); }
   void set(int dst, std::int32_t value) { emit(BPF_ALU64 | BPF_MOV | BPF_K, dst, 0, 0, value); }
+  // Some of the parts an instruction is made of are 0, which makes them no less parts of it.
+  // NOLINTBEGIN(misc-redundant-expression)
   void add(int dst, std::int32_t value) { emit(BPF_ALU64 | BPF_ADD | BPF_K, dst, 0, 0, value); }
+  void load_map(int dst, int map_fd) {
+    emit(BPF_LD | BPF_DW | BPF_IMM, dst, BPF_PSEUDO_MAP_FD, 0, map_fd);
+    emit(0, 0, 0, 0, 0);
+  }
+  // NOLINTEND(misc-redundant-expression)
   void load(std::uint8_t size, int dst, int src, std::int16_t offset) {
     emit(static_cast<std::uint8_t>(BPF_LDX | BPF_MEM | size), dst, src, offset, 0);
   }
@@ -83,8 +90,7 @@ class Assembler {
   std::vector<bpf_insn> finish(int map_fd) {
     for (const std::size_t jump : match_) here(jump);
     // bpf_redirect_map(&sockets, context->rx_queue_index, XDP_PASS)
-    emit(BPF_LD | BPF_DW | BPF_IMM, 1, BPF_PSEUDO_MAP_FD, 0, map_fd);
-    emit(0, 0, 0, 0, 0);
+    load_map(1, map_fd);
     load(BPF_W, 2, 6, offsetof(xdp_md, rx_queue_index));
     set(3, XDP_PASS);
     emit(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_redirect_map);

@@ -6,8 +6,8 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
+#include <array>
 #include <cstring>
-#include <string_view>
 #include <vector>
 
 #include "driver/live/owned_fd.h"
@@ -29,16 +29,22 @@ void append(Bytes& to, const void* from, std::size_t size) {
   to.resize((to.size() + 3) & ~std::size_t{3});
 }
 
+struct Attribute {
+  std::uint16_t type;
+  const void* value;
+  std::size_t size;
+};
+
 /// One question with one attribute; the attributes of the answer, empty when there was none.
-Bytes ask(int fd, std::uint16_t family, std::uint8_t command, std::uint16_t type, const void* value, std::size_t size) {
+Bytes ask(int fd, std::uint16_t family, std::uint8_t command, const Attribute& about) {
   nlmsghdr header{.nlmsg_len = 0, .nlmsg_type = family, .nlmsg_flags = NLM_F_REQUEST, .nlmsg_seq = 1, .nlmsg_pid = 0};
   const genlmsghdr generic{.cmd = command, .version = 1, .reserved = 0};
-  const nlattr attribute{.nla_len = static_cast<std::uint16_t>(sizeof(nlattr) + size), .nla_type = type};
+  const nlattr attribute{.nla_len = static_cast<std::uint16_t>(sizeof(nlattr) + about.size), .nla_type = about.type};
   Bytes message;
   append(message, &header, sizeof header);
   append(message, &generic, sizeof generic);
   append(message, &attribute, sizeof attribute);
-  append(message, value, size);
+  append(message, about.value, about.size);
   header.nlmsg_len = static_cast<std::uint32_t>(message.size());
   std::memcpy(message.data(), &header, sizeof header);
   if (send(fd, message.data(), message.size(), 0) < 0) return {};
@@ -75,13 +81,12 @@ std::optional<std::uint64_t> xdp_features(unsigned interface_index) {
   if (!fd.valid()) return {};
   const timeval patience{.tv_sec = 1, .tv_usec = 0};
   setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  constexpr std::string_view kName("netdev", 7);  // with its final zero
-  const auto family = find<std::uint16_t>(
-      ask(fd.get(), GENL_ID_CTRL, CTRL_CMD_GETFAMILY, CTRL_ATTR_FAMILY_NAME, kName.data(), kName.size()),
-      CTRL_ATTR_FAMILY_ID);
+  constexpr std::array kName{'n', 'e', 't', 'd', 'e', 'v', '\0'};
+  const Attribute named{CTRL_ATTR_FAMILY_NAME, kName.data(), kName.size()};
+  const auto family = find<std::uint16_t>(ask(fd.get(), GENL_ID_CTRL, CTRL_CMD_GETFAMILY, named), CTRL_ATTR_FAMILY_ID);
   if (!family) return {};
   const auto index = static_cast<std::uint32_t>(interface_index);
-  return find<std::uint64_t>(ask(fd.get(), *family, kDevGet, kIfindex, &index, sizeof index), kXdpFeatures);
+  return find<std::uint64_t>(ask(fd.get(), *family, kDevGet, {kIfindex, &index, sizeof index}), kXdpFeatures);
 }
 
 }  // namespace netrx
