@@ -195,6 +195,7 @@ struct Chain : ChainId {
   std::uint16_t readable = 0;
   std::uint16_t count = 0;
   std::array<Segment, kMaxSegments> segments;
+  const ChainId& name() const { return *this; }
   std::span<const Segment> to_read() const { return {segments.data(), readable}; }
   std::span<const Segment> to_write() const { return {segments.data() + readable, std::size_t{count} - readable}; }
 };

@@ -81,7 +81,7 @@ NetFiller::Put NetFiller::put(NetHeader header, const Packet& packet) {
 
   written_.clear();
   ChainWriter writer(first_);
-  ChainId current = first_;
+  ChainId current = first_.name();
   (void)writer.add({reinterpret_cast<const std::uint8_t*>(&header), header_size});
   bool room = true;
   for_each_piece(packet, [&](std::span<const std::uint8_t> piece) {
@@ -90,7 +90,7 @@ NetFiller::Put NetFiller::put(NetHeader header, const Packet& packet) {
       if (piece.empty()) break;
       written_.push_back({current, writer.written()});
       room = ring_.take(more_);
-      current = more_;
+      current = more_.name();
       writer = ChainWriter(more_);
     }
   });

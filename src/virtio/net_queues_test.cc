@@ -53,8 +53,7 @@ struct RxWorld {
         geometry(RxGeometry::of(with, setup.size, mtu)),
         rings(setup, geometry.bytes(setup.size)),
         pool(PacketPool::create(0, 256, frame_size).value()),
-        rx(*rings.driver, geometry, with.has(kHashReport), {rings.memory.frames(), rings.memory.frames_address()},
-           stats, queue_stats),
+        rx(*rings.driver, geometry, {rings.memory.frames(), rings.memory.frames_address()}, stats, queue_stats),
         filler(*rings.device, with) {
     rx.fill();
   }

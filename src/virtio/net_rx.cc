@@ -21,6 +21,7 @@ constexpr std::uint32_t align64(std::uint32_t n) { return (n + 63) & ~63u; }
 RxGeometry RxGeometry::of(Features features, std::uint16_t ring_size, std::uint32_t mtu) {
   RxGeometry geometry{};
   geometry.header = NetHeader::size(features);
+  geometry.hash_report = features.has(kHashReport);
   const bool gso = features.any_guest_gso();
   const bool big = mtu > 1500 || gso;
   if (features.has(kMrgRxbuf)) {
@@ -79,11 +80,9 @@ class NetRx::Packets {
   std::array<Packet*, PacketBatch::kCapacity> stock_;
 };
 
-NetRx::NetRx(DriverRing& ring, const RxGeometry& geometry, bool hash_report, Memory memory, NetRxStats& stats,
-             RxQueueStats& queue_stats)
+NetRx::NetRx(DriverRing& ring, const RxGeometry& geometry, Memory memory, NetRxStats& stats, RxQueueStats& queue_stats)
     : ring_(ring),
       geometry_(geometry),
-      hash_report_(hash_report),
       memory_(memory),
       stats_(stats),
       queue_stats_(queue_stats),
@@ -227,7 +226,7 @@ Packet* NetRx::assemble(Packets& packets, std::uint32_t buffers, std::uint32_t t
 
 bool NetRx::apply(const NetHeader& header, Packet& packet) const {
   packet.mac_header = static_cast<std::uint16_t>(packet.headroom());
-  if (hash_report_) {
+  if (geometry_.hash_report) {
     packet.hash = header.hash_value;
     packet.l4_hash = NetHeader::is_l4_hash(header.hash_report);
   }

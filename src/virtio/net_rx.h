@@ -40,6 +40,7 @@ struct RxGeometry {
 
   RxMode mode;
   std::uint32_t header;         ///< bytes in front of a frame
+  bool hash_report;             ///< the device's hash among them
   std::uint32_t posted;         ///< bytes of a buffer; of a mergeable one, the least
   std::uint32_t stride;         ///< bytes from one buffer to the next
   std::uint32_t largest;        ///< bytes of the longest frame in one buffer, small and big
@@ -71,8 +72,7 @@ class NetRx {
     bool kick = false;  ///< the device wants to be told of the new buffers
   };
 
-  NetRx(DriverRing& ring, const RxGeometry& geometry, bool hash_report, Memory memory, NetRxStats& stats,
-        RxQueueStats& queue_stats);
+  NetRx(DriverRing& ring, const RxGeometry& geometry, Memory memory, NetRxStats& stats, RxQueueStats& queue_stats);
 
   /// Posts every buffer; true: kick. Kernel: try_fill_recv.
   bool fill();
@@ -113,7 +113,6 @@ class NetRx {
 
   DriverRing& ring_;
   const RxGeometry geometry_;
-  const bool hash_report_;
   const Memory memory_;
   NetRxStats& stats_;
   RxQueueStats& queue_stats_;

@@ -176,9 +176,8 @@ Result<void> FrontEnd::lay_out(std::span<const QueueEnds> ends) {
     pair.rx_ring = std::move(*rx);
     pair.tx_ring = std::move(*tx);
     const std::size_t rx_at = block_->take(rx_bytes), tx_at = block_->take(tx_bytes);
-    pair.rx.emplace(*pair.rx_ring, geometry, features_.has(Feature::kHashReport),
-                    virtio::NetRx::Memory{block_->at(rx_at), SharedBlock::kAddress + rx_at}, ends[i].counters->rx,
-                    *ends[i].rx_stats);
+    pair.rx.emplace(*pair.rx_ring, geometry, virtio::NetRx::Memory{block_->at(rx_at), SharedBlock::kAddress + rx_at},
+                    ends[i].counters->rx, *ends[i].rx_stats);
     pair.tx.emplace(*pair.tx_ring, features_, virtio::NetTx::Memory{block_->at(tx_at), SharedBlock::kAddress + tx_at},
                     ends[i].counters->tx);
     pair.rx_kick = make_eventfd();
