@@ -16,9 +16,9 @@ namespace {
 constexpr const char* kHelp = R"(usage: netrx COMMAND [arguments]
 
   run        receive packets, steer them over this machine's CPUs, show what happened     netrx run --help
-  devices    the devices `netrx run --dev` can receive from, with their keys
+  devices    this machine's interfaces and what they offer; the devices `netrx run` can use, with their keys
   vhost-device
-             be a virtio-net device for another program's driver      netrx vhost-device --help
+             be a virtio-net device for another program's driver                          netrx vhost-device --help
 
   --version  print the version
   --help     this text
