@@ -8,6 +8,7 @@
 #include <deque>
 #include <vector>
 
+#include "base/fuzz_input.h"
 #include "netrx/ethertype.h"
 #include "netrx/gro.h"
 #include "netrx/gso.h"
@@ -19,33 +20,6 @@ namespace {
 using namespace netrx;
 using wire::Frame;
 using wire::FrameBuilder;
-
-void check(bool holds, const char* what) {
-  if (holds) return;
-  std::fprintf(stderr, "gro_fuzz: %s\n", what);
-  std::abort();
-}
-
-/// Bytes of the input, zeros behind its end.
-class Input {
- public:
-  Input(const std::uint8_t* data, std::size_t size) : data_(data), left_(size) {}
-  bool empty() const { return left_ == 0; }
-  std::uint8_t byte() {
-    if (left_ == 0) return 0;
-    --left_;
-    return *data_++;
-  }
-  std::vector<std::uint8_t> bytes(std::size_t n) {
-    std::vector<std::uint8_t> taken;
-    for (; n > 0 && left_ > 0; --n) taken.push_back(byte());
-    return taken;
-  }
-
- private:
-  const std::uint8_t* data_;
-  std::size_t left_;
-};
 
 GroOptions options(std::uint8_t bits) {
   GroOptions chosen;
@@ -65,7 +39,7 @@ GroOptions options(std::uint8_t bits) {
 /// One of four streams goes on by an instruction: its low bits name the stream, the others what is special.
 class Streams {
  public:
-  Frame next(std::uint8_t instruction, Input& input) {
+  Frame next(std::uint8_t instruction, FuzzInput& input) {
     const unsigned which = instruction & 3;
     Stream& s = streams_[which];
     const unsigned special = instruction >> 2;
@@ -162,25 +136,25 @@ std::size_t account(const Packet& packet, std::deque<Sent>& sent) {
     for (const Packet* frag = packet.frags; frag != nullptr && !here; frag = frag->next) here = frag == &one.packet;
     if (!here) continue;
     ++parts;
-    if (parts == 1 && packet.gso_size == 0) check(bytes_of(packet) == one.original, "a packet alone was changed");
+    if (parts == 1 && packet.gso_size == 0) fuzz_check(bytes_of(packet) == one.original, "a packet alone was changed");
   }
   if (packet.gso_size == 0) {
-    check(parts == 1, "merged and not a GSO packet");
+    fuzz_check(parts == 1, "merged and not a GSO packet");
     return parts;
   }
-  check(packet.gso_segs == parts, "another number of segments than of packets");
+  fuzz_check(packet.gso_segs == parts, "another number of segments than of packets");
   Result<Segmenter> cut = Segmenter::create(packet);
-  check(cut.has_value(), "a merged packet cannot be cut");
-  check(cut->segments() == parts, "cut into another number than it was made of");
+  fuzz_check(cut.has_value(), "a merged packet cannot be cut");
+  fuzz_check(cut->segments() == parts, "cut into another number than it was made of");
   std::vector<std::uint8_t> frame(cut->max_size() + 4096);
-  for (; !cut->done();) check(cut->next(frame) <= frame.size(), "a segment longer than it may be");
+  for (; !cut->done();) fuzz_check(cut->next(frame) <= frame.size(), "a segment longer than it may be");
   return parts;
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  Input input(data, size);
+  FuzzInput input(data, size);
   const auto gro = std::move(*Gro::create(options(input.byte())));
   const std::uint8_t mode = input.byte();
   Streams streams;
@@ -202,6 +176,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   gro->flush();
   std::size_t seen = 0;
   for (const Packet* packet : gro->take()) seen += account(*packet, sent);
-  check(seen == sent.size(), "packets were lost or came twice");
+  fuzz_check(seen == sent.size(), "packets were lost or came twice");
   return 0;
 }

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "base/fuzz_input.h"
 #include "netrx/packet_bytes.h"
 #include "packet/packet_parts.h"
 #include "virtio/net_backend.h"
@@ -17,29 +18,6 @@ namespace {
 
 using namespace netrx;
 using namespace netrx::virtio;
-
-void check(bool holds, const char* what) {
-  if (holds) return;
-  std::fprintf(stderr, "virtqueue_fuzz: %s\n", what);
-  std::abort();
-}
-
-/// Bytes of the input, zeros behind its end.
-class Input {
- public:
-  Input(const std::uint8_t* data, std::size_t size) : data_(data), left_(size) {}
-  bool empty() const { return left_ == 0; }
-  std::uint8_t byte() {
-    if (left_ == 0) return 0;
-    --left_;
-    return *data_++;
-  }
-  std::uint16_t word() { return static_cast<std::uint16_t>(byte() | byte() << 8); }
-
- private:
-  const std::uint8_t* data_;
-  std::size_t left_;
-};
 
 RingSetup setup_of(std::uint8_t bits) {
   return {.kind = (bits & 1) != 0 ? RingKind::packed : RingKind::split,
@@ -77,7 +55,7 @@ class World {
     rx_.fill();
   }
 
-  void step(Input& input) {
+  void step(FuzzInput& input) {
     const std::uint8_t what = input.byte();
     switch (what & 15) {
       case 0:
@@ -106,13 +84,13 @@ class World {
   void end() {
     for (int i = 0; i < 4; ++i) poll(64);
     tx_.reclaim();
-    check(pool_->idle() == pool_->capacity(), "a packet leaked");
-    check(tx_.free_buffers() <= tx_.ring().setup().size, "a buffer was given back twice");
+    fuzz_check(pool_->idle() == pool_->capacity(), "a packet leaked");
+    fuzz_check(tx_.free_buffers() <= tx_.ring().setup().size, "a buffer was given back twice");
   }
 
  private:
   /// Writes one word, mostly into the rings: where they begin the damage is greatest.
-  void corrupt(RingPair& rings, Input& input) {
+  void corrupt(RingPair& rings, FuzzInput& input) {
     const std::uint16_t at = input.word(), value = input.word();
     std::uint8_t* base = rings.memory.ring().descriptors;
     const std::size_t reach = (at & 0x8000) != 0 ? ring_bytes_ + 2 * RxGeometry::kPage : ring_bytes_;
@@ -123,20 +101,20 @@ class World {
     PacketBatch batch;
     PollContext context{Nanos{1}, *pool_};
     const NetRx::Outcome outcome = rx_.poll(context, batch, budget, seq_);
-    check(outcome.got == batch.size() && outcome.got <= budget, "the budget was not kept");
+    fuzz_check(outcome.got == batch.size() && outcome.got <= budget, "the budget was not kept");
     for (Packet* packet : batch) {
       std::uint32_t bytes = 0, sum = 0;
       for_each_piece(*packet, [&](std::span<const std::uint8_t> piece) {
         bytes += static_cast<std::uint32_t>(piece.size());
         for (const std::uint8_t byte : piece) sum += byte;
       });
-      check(bytes == packet->len && sum <= bytes * 255, "a packet's pieces do not add up");
+      fuzz_check(bytes == packet->len && sum <= bytes * 255, "a packet's pieces do not add up");
       for_each_part(packet, [this](Packet* part) { pool_->put({&part, 1}); });
     }
     batch.released();
   }
 
-  void send(Input& input) {
+  void send(FuzzInput& input) {
     std::array<std::uint8_t, 10000> bytes{};
     Packet packet;
     packet.head = packet.data = bytes.data();
@@ -149,7 +127,7 @@ class World {
     (void)tx_.send(packet);
   }
 
-  void put(Input& input) {
+  void put(FuzzInput& input) {
     std::array<std::uint8_t, 6000> bytes{};
     NetHeader header;
     header.base.flags = input.byte();
@@ -167,7 +145,7 @@ class World {
     (void)drainer_.drain(limit, [](const NetHeader&, std::span<const std::uint8_t> frame) {
       std::uint32_t sum = 0;
       for (const std::uint8_t byte : frame) sum += byte;
-      check(sum <= frame.size() * 255, "a frame can't be read");
+      fuzz_check(sum <= frame.size() * 255, "a frame can't be read");
     });
   }
 
@@ -188,7 +166,7 @@ class World {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  Input input(data, size);
+  FuzzInput input(data, size);
   const RingSetup setup = setup_of(input.byte());
   World world(setup, features_of(input.byte()));
   for (int i = 0; i < 2000 && !input.empty(); ++i) world.step(input);

@@ -5,8 +5,7 @@
 #include <map>
 #include <thread>
 
-#include "driver/live/live_frames_test_support.h"
-#include "driver/live/netns_test_support.h"
+#include "driver/live/live_device_test_support.h"
 #include "netrx/devices.h"
 #include "netrx/ethertype.h"
 
@@ -15,34 +14,12 @@ namespace {
 
 using testing::HasSubstr;
 
-/// A device on v0; the other end of the wire is v1.
-class PacketDeviceTest : public testing::Test {
+class PacketDeviceTest : public LiveDeviceTest {
  protected:
+  PacketDeviceTest() : LiveDeviceTest(missing_for_netns, DeviceCatalog::builtin()) {}
   void SetUp() override {
-    const std::string missing = missing_for_netns();
-    if (!missing.empty()) GTEST_SKIP() << "skipped: " << missing;
-    enter_new_netns();
-    shell("ip link add v0 type veth peer name v1 && ip link set v0 up && ip link set v1 up");
-  }
-  static std::unique_ptr<NetDevice> open(const std::string& spec) {
-    auto device = open_device(spec);
-    if (!device) ADD_FAILURE() << device.error().text;
-    return device ? std::move(*device) : nullptr;
-  }
-  static std::string refused(const std::string& spec) {
-    const auto device = open_device(spec);
-    return device ? "opened" : device.error().text;
-  }
-  /// Waits for frames as a sleeping CPU does, until there are `wanted` in all queues or two seconds pass in silence.
-  std::vector<FrameBytes> receive(NetDevice& device, std::size_t wanted) {
-    std::vector<FrameBytes> frames;
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
-    while (frames.size() < wanted && std::chrono::steady_clock::now() < deadline) {
-      for (std::size_t i = 0; i < device.queue_count(); ++i)
-        for (FrameBytes& frame : take_waiting(device.queue(i), *pool_)) frames.push_back(std::move(frame));
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-    return frames;
+    LiveDeviceTest::SetUp();
+    lay_wire();
   }
   /// The next packet of queue 0, still the pool's.
   const Packet& receive_one(NetDevice& device) {
@@ -53,7 +30,6 @@ class PacketDeviceTest : public testing::Test {
     EXPECT_EQ(batch_.size(), 1u) << "nothing came";
     return *batch_[0];
   }
-  std::unique_ptr<PacketPool> pool_ = test_pool(256);
   PacketBatch batch_;
 };
 

@@ -9,47 +9,25 @@
 #include <thread>
 
 #include "driver/af_xdp/xdp_test_support.h"
+#include "driver/live/live_device_test_support.h"
 
 namespace netrx {
 namespace {
 
 using testing::HasSubstr;
 
-/// A device on v0; the other end of the wire is v1.
-class XdpDeviceTest : public testing::Test {
+class XdpDeviceTest : public LiveDeviceTest {
  protected:
+  XdpDeviceTest() : LiveDeviceTest(missing_for_xdp, xdp_catalog()) {}
   void SetUp() override {
-    const std::string missing = missing_for_xdp();
-    if (!missing.empty()) GTEST_SKIP() << "skipped: " << missing;
-    enter_new_netns();
-    shell("ip link add v0 type veth peer name v1 && ip link set v0 up && ip link set v1 up");
-  }
-  static std::unique_ptr<NetDevice> open(const std::string& spec) {
-    auto device = xdp_catalog().open(spec);
-    if (!device) ADD_FAILURE() << device.error().text;
-    return device ? std::move(*device) : nullptr;
-  }
-  static std::string refused(const std::string& spec) {
-    const auto device = xdp_catalog().open(spec);
-    return device ? "opened" : device.error().text;
+    LiveDeviceTest::SetUp();
+    lay_wire();
   }
   static bool program_attached() {
     std::uint32_t id = 0;
     EXPECT_EQ(bpf_xdp_query_id(static_cast<int>(if_nametoindex("v0")), 0, &id), 0);
     return id != 0;
   }
-  std::vector<FrameBytes> receive(NetDevice& device, std::size_t wanted) {
-    std::vector<FrameBytes> frames;
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
-    while (frames.size() < wanted && std::chrono::steady_clock::now() < deadline) {
-      for (std::size_t i = 0; i < device.queue_count(); ++i)
-        for (FrameBytes& frame : take_waiting(device.queue(i), *pool_)) frames.push_back(std::move(frame));
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-    return frames;
-  }
-
-  std::unique_ptr<PacketPool> pool_ = test_pool(512);
 };
 
 TEST_F(XdpDeviceTest, SendsCopiesInOrder) {

@@ -5,18 +5,13 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/fuzz_input.h"
 #include "driver/pcap/capture.h"
 #include "driver/pcap/pcap_device.h"
 
 namespace {
 
 using namespace netrx;
-
-void check(bool holds, const char* what) {
-  if (holds) return;
-  std::fprintf(stderr, "capture_fuzz: %s\n", what);
-  std::abort();
-}
 
 /// Plays the capture through small pool buffers; every frame is received or counted.
 void play(NetDevice& device, std::uint64_t frames) {
@@ -29,7 +24,7 @@ void play(NetDevice& device, std::uint64_t frames) {
       PollContext context{now, *pool};
       received += queue.poll(context, batch, 64);
       for (Packet* packet : batch) {
-        check(packet->headroom() + packet->len <= packet->buffer_size, "a frame outside its buffer");
+        fuzz_check(packet->headroom() + packet->len <= packet->buffer_size, "a frame outside its buffer");
         if (packet->frame_home != nullptr) packet->frame_home->frames_home({&packet->frame_id, 1});
       }
       pool->put(batch.packets());
@@ -37,8 +32,8 @@ void play(NetDevice& device, std::uint64_t frames) {
     }
     lost += queue.stats().rx_length_errors;
   }
-  check(received + lost == frames, "frames are missing");
-  check(pool->idle() == pool->capacity(), "packets are missing");
+  fuzz_check(received + lost == frames, "frames are missing");
+  fuzz_check(pool->idle() == pool->capacity(), "packets are missing");
 }
 
 }  // namespace
@@ -48,16 +43,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::FILE* file = fmemopen(const_cast<std::uint8_t*>(data), size, "rb");
   auto capture = read_capture(File(file), "fuzz", {.memory_limit = 64u << 20});
   if (!capture) {
-    check(capture.error().code > 0 && !capture.error().text.empty(), "an error without a reason");
+    fuzz_check(capture.error().code > 0 && !capture.error().text.empty(), "an error without a reason");
     return 0;
   }
   const std::uint64_t frames = capture->frames.size();
-  for (const CapturedFrame& frame : capture->frames) check(frame.time >= Nanos{0}, "a time before the first");
+  for (const CapturedFrame& frame : capture->frames) fuzz_check(frame.time >= Nanos{0}, "a time before the first");
   PcapOptions options;
   options.queue.queues = 3;
   options.queue.rxhash = true;
   const auto device = make_pcap_device(std::move(*capture), options, "fuzz");
   play(*device, frames);
-  check(device->remark().find('\n') == std::string::npos, "a remark of several lines");
+  fuzz_check(device->remark().find('\n') == std::string::npos, "a remark of several lines");
   return 0;
 }

@@ -4,8 +4,7 @@
 #include <sys/stat.h>
 
 #include "driver/live/interface.h"
-#include "driver/live/live_frames_test_support.h"
-#include "driver/live/netns_test_support.h"
+#include "driver/live/live_device_test_support.h"
 #include "netrx/devices.h"
 #include "netrx/gso.h"
 
@@ -14,25 +13,10 @@ namespace {
 
 using testing::HasSubstr;
 
-class TunDeviceTest : public testing::Test {
+class TunDeviceTest : public LiveDeviceTest {
  protected:
-  void SetUp() override {
-    const std::string missing = missing_for_tun();
-    if (!missing.empty()) GTEST_SKIP() << "skipped: " << missing;
-    enter_new_netns();
-  }
-  static std::unique_ptr<NetDevice> open(const std::string& spec) {
-    auto device = open_device(spec);
-    if (!device) ADD_FAILURE() << device.error().text;
-    return device ? std::move(*device) : nullptr;
-  }
-  static std::string refused(const std::string& spec) {
-    const auto device = open_device(spec);
-    return device ? "opened" : device.error().text;
-  }
+  TunDeviceTest() : LiveDeviceTest(missing_for_tun, DeviceCatalog::builtin()) {}
   std::vector<FrameBytes> take(RxQueue& queue) { return take_waiting(queue, *pool_); }
-
-  std::unique_ptr<PacketPool> pool_ = test_pool(256);
 };
 
 TEST_F(TunDeviceTest, WhatItSendsTheKernelReceives) {
