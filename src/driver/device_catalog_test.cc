@@ -146,7 +146,7 @@ TEST(DeviceCatalog, EveryKeyOfEveryKindIsReadByIt) {
 TEST(DeviceCatalog, OpensSinksOfKindsThatSend) {
   const DeviceCatalog catalog = DeviceCatalog::builtin();
   const auto text = [&](const char* spec) { return catalog.open_sink(spec, 2).error().text; };
-  EXPECT_THAT(text("gen:count=1"), HasSubstr("gen can't be sent to; these can: tap, tun, af_packet"));
+  EXPECT_THAT(text("gen:count=1"), HasSubstr("gen can't be sent to; these can: vhost-user, tap, tun, af_packet"));
   EXPECT_THAT(text("tpa:x"), HasSubstr("did you mean tap?"));
   EXPECT_THAT(text("tap:x,queues=0"), HasSubstr("queues=0: out of range; give 1 to 256"));
   EXPECT_THAT(text("tap"), HasSubstr("no INTERFACE"));
