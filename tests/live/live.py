@@ -12,6 +12,7 @@ with them, also when it fails.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -138,7 +139,19 @@ def start_wire(spaces, kind, report):
         if kind == "af_xdp":  # XDP sees frames as they are on the wire, and a veth's are unfinished: it has no wire
             spaces.run(role, "ethtool", "-K", interface, "tx", "off", "tso", "off", "gso", "off",
                        stdout=subprocess.DEVNULL)
+    # An interface that is there does not tell that netrx listens to it yet; a refusal from the far end does.
+    wait_until("a first answer through netrx", lambda: wire.poll() is not None or answered(spaces))
+    if wire.poll() is not None:
+        raise RuntimeError(f"netrx ended with {wire.returncode}")
     return wire
+
+
+def answered(spaces):
+    with spaces.inside("client"):
+        probe = socket.socket()
+    with probe:
+        probe.settimeout(1)
+        return probe.connect_ex((SERVER, 9)) == errno.ECONNREFUSED
 
 
 # ---- what goes over it ---------------------------------------------------------------------------------------------
