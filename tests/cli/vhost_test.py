@@ -2,8 +2,10 @@
 """`netrx vhost-device` plays a capture to `netrx run --dev vhost-user:...`: two commands, every frame arrives."""
 
 import os
+import signal
 import subprocess
 import tempfile
+import time
 import unittest
 
 from command import MIXED, NETRX, PATIENCE, TINY, CommandTest, netrx
@@ -44,6 +46,17 @@ class Vhost(CommandTest):
         self.assertEqual(result["conservation"]["received"], 20)
         device.communicate(timeout=PATIENCE)
         self.assertEqual(device.returncode, 0)
+
+    def test_ctrl_c_ends_with_the_table(self):
+        self.device("--dev", "gen:rate=1k").stdout.readline()
+        run = subprocess.Popen([NETRX, "run", "--dev", f"vhost-user:{self.socket},wait=10s"], stdout=subprocess.PIPE,
+                               text=True)
+        self.addCleanup(lambda: (run.kill(), run.wait()) if run.poll() is None else None)
+        time.sleep(0.7)
+        run.send_signal(signal.SIGINT)
+        out, _ = run.communicate(timeout=PATIENCE)
+        self.assertEqual(run.returncode, 130, out)
+        self.assertIn("ended by Ctrl-C", out)
 
     def test_bad_input(self):
         self.assert_refused(["vhost-device"], "--socket", "--help")

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <condition_variable>
+#include <csignal>
 #include <mutex>
 #include <thread>
 
@@ -115,10 +116,16 @@ Result<void> VhostUserDevice::start() {
       std::this_thread::sleep_for(back_off.next());
     }
   }
+  // A thread inherits the mask: the program's signals are the program's, and the kernel hands one to any thread that
+  // has it unblocked, though all that expect it wait with it blocked (signalfd).
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
   thread_ = std::thread([this, first = std::move(front)]() mutable {
     pthread_setname_np(pthread_self(), "netrx/vhost");
     run(std::move(first));
   });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
   return {};
 }
 

@@ -1,0 +1,450 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Receive rates of netrx over real devices, beside peers on the same devices. docs/benchmarks.md explains the method.
+
+    usage: ./dev bench rates [virtio] [af_packet] [af_xdp] [--runs N] [--seconds S] [--json FILE]
+
+  virtio       64-byte frames from dpdk-testpmd (vhost back end): netrx's vhost-user device against DPDK's
+               net_virtio_user, over split and packed rings, with mergeable buffers and without; and netrx with RPS to
+               the sender's CPU
+  af_packet    frames over a veth pair: netrx's af_packet device against a plain reader of a TPACKET_V3 ring
+  af_xdp       the same: netrx's af_xdp device against a plain reader of an AF_XDP socket
+               (default: all three)
+
+  --runs N     pairs of ours and the peer's, in turn (default 7)
+  --seconds S  how long each of them receives (default 3)
+  --json FILE  also one object a row, as ./dev bench writes it
+  --cases TEXT only cases whose name has TEXT in it
+
+The sender has the first CPU, the receiver the second; both receivers poll. Needs two CPUs; af_packet and af_xdp need
+root, and make network namespaces of their own, which go with the program also when it fails; virtio needs Debian's
+dpdk-dev. What can't be measured is named with its reason. Exit code 0; 1 when something failed; 77 when nothing could
+be measured.
+
+Examples
+  ./dev bench rates                                 about eight minutes
+  ./dev bench rates virtio --runs 3 --seconds 1     a look
+  ./dev bench rates af_xdp --json rates.json
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+NETRX = os.environ.get("NETRX", "build/release/cli/netrx")
+PEER = os.environ.get("NETRX_RATES_PEER", "build/release/bench/netrx_rates_peer")
+SENDER_CPU, RECEIVER_CPU = (sorted(os.sched_getaffinity(0)) * 2)[:2]
+PATIENCE = 20  # seconds any one step may take
+NEAR_NS, FAR_NS = 60, 100  # as in two_cpus.cc
+DIFFERENCE = 0.01  # between what the sender counted and what the receivers did; more is not the same work
+POOL = 8192
+
+
+class Skip(Exception):
+    """This machine can't measure it, for the reason given."""
+
+
+# ---- programs ------------------------------------------------------------------------------------------------------
+
+class Program:
+    """A program that was started, with its output read as it comes; it ends, at the latest, with the `with` block."""
+
+    def __init__(self, words, folder):
+        self.words = [str(word) for word in words]
+        self.lines = []  # (when, text)
+        self.child = subprocess.Popen(self.words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                      stderr=subprocess.STDOUT, text=True, bufsize=1,
+                                      env={**os.environ, "RUNTIME_DIRECTORY": str(folder)})
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+
+    def read(self):
+        for line in self.child.stdout:
+            self.lines.append((time.monotonic(), line.rstrip()))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *why):
+        self.stop()
+
+    def output(self):
+        return "\n".join(text for _, text in self.lines)
+
+    def values(self, name, since):
+        """The numbers behind `name:` in lines that came after `since`."""
+        found = (re.search(rf"{name}:\s+(\d+)", text) for when, text in list(self.lines) if when > since)
+        return [int(match[1]) for match in found if match]
+
+    def stop(self):
+        """By SIGINT, then harder; its output."""
+        for way in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+            if self.child.poll() is not None:
+                break
+            self.child.send_signal(way)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.child.wait(5)
+        self.reader.join(5)
+        return self.output()
+
+    def wait_until(self, what, true):
+        deadline = time.monotonic() + PATIENCE
+        while not true():
+            if self.child.poll() is not None:
+                raise RuntimeError(f"{self.words[0]} ended with {self.child.returncode}: {self.output()[-600:]}")
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{what} did not happen within {PATIENCE} s: {self.output()[-600:]}")
+            time.sleep(0.01)
+
+
+def probe():
+    """Nanoseconds that a cache line takes between the two CPUs."""
+    return float(subprocess.run([PEER, "probe"], capture_output=True, text=True, check=True, timeout=PATIENCE).stdout)
+
+
+def netrx_words(device, report, *more):
+    return [NETRX, "run", "--dev", device, "--cpus", RECEIVER_CPU, "--irq-cpus", RECEIVER_CPU, "--idle", "poll",
+            "--order-flows", 0, "--progress", "off", "--duration", "60s", "--json", report, *more]
+
+
+def netrx_report(program, path):
+    """Ends `netrx run` and returns what it wrote; it has checked itself."""
+    output = program.stop()
+    try:
+        report = json.loads(Path(path).read_text())
+    except (OSError, ValueError):
+        raise RuntimeError(f"{' '.join(program.words)} ended with {program.child.returncode}: {output[-600:]}") from None
+    if not report["ok"]:
+        raise RuntimeError(f"netrx run found itself wrong: {output[-600:]}")
+    return report
+
+
+# ---- rows ----------------------------------------------------------------------------------------------------------
+
+class Rows:
+    """Pairs of rates, by case and by where the two CPUs were; a row each in the end."""
+
+    def __init__(self):
+        self.pairs = {}  # (case, target) -> placement -> [(ours, peer)]
+        self.remarks = {}
+
+    def add(self, case, target, probes, pair):
+        if max(probes) < NEAR_NS:
+            placement = "near"
+        elif min(probes) > FAR_NS:
+            placement = "far"
+        else:
+            placement = "unclear"
+        self.pairs.setdefault((case, target), {}).setdefault(placement, []).append(pair)
+        print(f"  {case:<28} {placement:<8} {pair[0]:7.3f} {pair[1]:7.3f}  {pair[0] / pair[1]:.2f}", flush=True)
+
+    def finished(self):
+        for (case, target), places in self.pairs.items():
+            for placement in ("near", "far"):
+                pairs = places.get(placement, [])
+                if not pairs:
+                    continue
+                ratios = [ours / peer for ours, peer in pairs]
+                low, _, high = statistics.quantiles(ratios, method="inclusive") if len(ratios) > 1 else ratios * 3
+                yield {"name": case, "ours": round(statistics.median(ours for ours, _ in pairs), 4),
+                       "peer": round(statistics.median(peer for _, peer in pairs), 4), "unit": "M/s",
+                       "ratio": round(statistics.median(ratios), 4), "target": target,
+                       "spread": [round(low, 4), round(high, 4)], "runs": len(pairs), "placement": placement,
+                       "checksum": None}
+
+    def thrown_away(self):
+        return sum(len(places.get("unclear", [])) for places in self.pairs.values())
+
+
+def print_table(rows):
+    print(f"\n{'case':<34} {'where':<6} {'ours':>9} {'peer':>9} {'unit':<4} {'ratio':>7} {'quartiles':>15} {'target':>7}"
+          f" {'runs':>5}")
+    for row in rows:
+        spread = f"{row['spread'][0]:.2f}..{row['spread'][1]:.2f}"
+        verdict = "  below target" if row["ratio"] < row["target"] else ""
+        print(f"{row['name']:<34} {row['placement']:<6} {row['ours']:>9.2f} {row['peer']:>9.2f} {row['unit']:<4} "
+              f"{row['ratio']:>7.2f} {spread:>15} {row['target']:>7.2f} {row['runs']:>5}{verdict}", flush=True)
+
+
+def write_json(path, rows):
+    Path(path).write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
+
+
+def in_turn(options, sides):
+    """Runs each side once, in an order that alternates; yields (probes, rates) a round."""
+    for turn in range(options.runs):
+        probes, rates = [probe()], [0.0] * len(sides)
+        order = range(len(sides)) if turn % 2 == 0 else reversed(range(len(sides)))
+        for index in order:
+            rates[index] = sides[index]()
+            probes.append(probe())
+        yield probes, rates
+
+
+# ---- virtio --------------------------------------------------------------------------------------------------------
+
+TESTPMD = "dpdk-testpmd"
+
+
+def testpmd_words(cpu, prefix, vdev, forward, *more):
+    return ["stdbuf", "-oL", TESTPMD, "--lcores", f"0@{cpu},1@{cpu}", "--no-huge", "-m", "256", "--no-pci",
+            "--no-telemetry", f"--file-prefix={prefix}", "--vdev", vdev, "--", "--nb-cores=1",
+            "--total-num-mbufs=8192", "--stats-period=1", "--no-flush-rx", f"--forward-mode={forward}", *more]
+
+
+class Virtio:
+    """One vhost back end that sends all the time; receivers attach to its socket in turn. Both are measured by what it
+    says: packets a second that the ring took, which is what the receiver made room for."""
+
+    def __init__(self, options, folder, packed, mergeable):
+        self.options, self.folder = options, folder
+        self.packed, self.mergeable = packed, mergeable
+        self.received = 0  # by all that attached
+        self.socket = Path(folder) / f"{'packed' if packed else 'split'}-{int(mergeable)}"
+        self.sender = Program(testpmd_words(SENDER_CPU, "netrx_sender", f"net_vhost0,iface={self.socket},queues=1",
+                                            "txonly"), folder)
+
+    def __enter__(self):
+        try:
+            self.sender.wait_until("dpdk-testpmd making its socket", lambda: self.sender.values("Tx-pps", 0))
+        except BaseException:
+            self.sender.stop()
+            raise
+        return self
+
+    def __exit__(self, *why):
+        self.sender.stop()
+
+    def sent_meanwhile(self, receiver):
+        """Packets a second, over whole seconds of its reports: the first and the last are cut off."""
+        begin = time.monotonic()
+
+        def seconds():
+            return [rate for rate in self.sender.values("Tx-pps", begin) if rate > 0]
+        receiver.wait_until("traffic", lambda: len(seconds()) >= self.options.seconds + 1)
+        return statistics.mean(seconds()[1:self.options.seconds + 1])
+
+    def ours(self, *more):
+        """Million packets a second that were delivered."""
+        report = Path(self.folder) / "report.json"
+        report.unlink(missing_ok=True)
+        keys = f"wait=5s,packed={'on' if self.packed else 'off'}"
+        if not self.mergeable:
+            keys += ",mrg_rxbuf=off,gso=off"
+        with Program(netrx_words(f"vhost-user:{self.socket},{keys}", report, *more), self.folder) as receiver:
+            rate = self.sent_meanwhile(receiver)
+            counts = netrx_report(receiver, report)["conservation"]
+        self.received += counts["received"]
+        return rate / 1e6 * counts["delivered"] / counts["received"]
+
+    def ours_with_rps(self):
+        """Every packet is processed on the sender's CPU, which ours leaves to the sender when it has nothing to do. The
+        backlog holds what the pool has, so that its being full becomes the ring's being full and not a drop."""
+        return self.ours("--cpus", f"{SENDER_CPU},{RECEIVER_CPU}", "--rps-cpus", f"{1 << SENDER_CPU:x}", "--idle",
+                         "adaptive", "--netdev-max-backlog", POOL, "--pool-packets", POOL)
+
+    def peer(self):
+        """The driver that DPDK has for the same device."""
+        vdev = (f"net_virtio_user0,path={self.socket},queues=1,queue_size=256,packed_vq={int(self.packed)},"
+                f"mrg_rxbuf={int(self.mergeable)}")
+        with Program(testpmd_words(RECEIVER_CPU, "netrx_receiver", vdev, "rxonly"), self.folder) as receiver:
+            rate = self.sent_meanwhile(receiver)
+            receiver.stop()
+            received = receiver.values("RX-packets", 0)
+        if not received:
+            raise RuntimeError(f"dpdk-testpmd told no counts: {receiver.output()[-600:]}")
+        self.received += received[-1]
+        return rate / 1e6
+
+    def check_same_work(self):
+        """All that the sender counted so far came to one of the receivers; asked when two of its reports are alike."""
+        counts, begin = [], time.monotonic()
+
+        def settled():
+            counts[:] = self.sender.values("TX-packets", begin)
+            return len(counts) >= 2 and counts[-1] == counts[-2]
+        self.sender.wait_until("the sender coming to rest", settled)
+        if abs(counts[-1] - self.received) > DIFFERENCE * counts[-1]:
+            raise RuntimeError(f"{self.received:,} packets were received of {counts[-1]:,} that the sender counted")
+
+
+def measure_virtio(options, rows, folder):
+    if not shutil.which(TESTPMD):
+        raise Skip(f"{TESTPMD} is not installed (Debian's dpdk-dev; ./dev setup bench)")
+    if not shutil.which("stdbuf"):
+        raise Skip("stdbuf is not installed (Debian's coreutils)")
+    for packed in (False, True):
+        for mergeable in (True, False):
+            case = f"virtio/{'packed' if packed else 'split'}{'-mergeable' if mergeable else ''}"
+            plain, rps = options.cases in case, mergeable and options.cases in case + "-rps"
+            if not plain and not rps:
+                continue
+            with Virtio(options, folder, packed, mergeable) as virtio:
+                sides = [virtio.ours, virtio.peer] + ([virtio.ours_with_rps] if rps else [])
+                for probes, rates in in_turn(options, sides):
+                    virtio.check_same_work()
+                    rows.add(case, 1.0, probes, (rates[0], rates[1]))
+                    if rps:
+                        rows.add(case + "-rps", 0.8, probes, (rates[2], rates[1]))
+
+
+# ---- a veth pair ---------------------------------------------------------------------------------------------------
+
+class Veth:
+    """Two namespaces joined by a cable, v1 to v0, and a sender at v1 that never stops."""
+
+    def __init__(self, options, folder, kind):
+        self.options, self.folder, self.kind = options, folder, kind
+        self.stack = contextlib.ExitStack()
+        self.there, self.here = (f"netrx-rates-{os.getpid()}-{end}" for end in ("send", "receive"))
+
+    def __enter__(self):
+        try:
+            self.make()
+        except BaseException:
+            self.stack.close()
+            raise
+        return self
+
+    def __exit__(self, *why):
+        self.stack.close()
+
+    def make(self):
+        for name in (self.there, self.here):
+            run("ip", "netns", "add", name)
+            self.stack.callback(subprocess.run, ["ip", "netns", "del", name], timeout=PATIENCE)
+            for which in ("all", "default"):
+                run("ip", "netns", "exec", name, "sysctl", "-qw", f"net.ipv6.conf.{which}.disable_ipv6=1")
+        run("ip", "-n", self.here, "link", "add", "v0", "type", "veth", "peer", "name", "v1", "netns", self.there)
+        for name, interface in ((self.here, "v0"), (self.there, "v1")):
+            # With GRO a veth has NAPI, by which it takes a sender's frames in batches.
+            run("ip", "netns", "exec", name, "ethtool", "-K", interface, "gro", "on")
+            run("ip", "-n", name, "link", "set", interface, "up")
+        self.sender = self.stack.enter_context(self.start(self.there, PEER, "send", "v1", SENDER_CPU))
+
+    def start(self, name, *words):
+        return Program(["ip", "netns", "exec", name, *words], self.folder)
+
+    def let(self, receiver):
+        self.sender.wait_until("a sender", lambda: True)
+        end = time.monotonic() + self.options.seconds
+        receiver.wait_until("its time", lambda: time.monotonic() > end)
+
+    def ours(self):
+        report = Path(self.folder) / "report.json"
+        report.unlink(missing_ok=True)
+        with self.start(self.here, *netrx_words(f"{self.kind}:v0", report)) as receiver:
+            self.let(receiver)
+            result = netrx_report(receiver, report)
+        return enough(result["packets"], result["busy_ns"])
+
+    def peer(self):
+        verb = {"af_packet": "tpacket", "af_xdp": "xdp"}[self.kind]
+        with self.start(self.here, PEER, verb, "v0", RECEIVER_CPU) as receiver:
+            self.let(receiver)
+            output = receiver.stop()
+        try:
+            count = json.loads(output)
+        except ValueError:
+            raise RuntimeError(f"{' '.join(receiver.words)}: {output[-600:]}") from None
+        return enough(count["packets"], count["ns"])
+
+
+def run(*words):
+    answer = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE)
+    if answer.returncode != 0:
+        raise RuntimeError(f"{' '.join(words)}: {answer.stderr.strip()}")
+
+
+def enough(packets, nanoseconds):
+    """Million packets a second."""
+    if packets < 1000 or nanoseconds <= 0:
+        raise RuntimeError(f"only {packets} packets came")
+    return packets * 1e3 / nanoseconds
+
+
+def measure_veth(options, rows, folder, kind):
+    if os.geteuid() != 0:
+        raise Skip("it makes network namespaces: needs root")
+    for program, package in (("ip", "iproute2"), ("ethtool", "ethtool"), ("sysctl", "procps")):
+        if not shutil.which(program):
+            raise Skip(f"{program} is not installed (Debian's {package}; ./dev setup bench)")
+    if options.cases not in f"{kind}/veth":
+        return
+    with Veth(options, folder, kind) as veth:
+        for probes, rates in in_turn(options, [veth.ours, veth.peer]):
+            rows.add(f"{kind}/veth", 0.97, probes, tuple(rates))
+
+
+MEASURES = {
+    "virtio": measure_virtio,
+    "af_packet": lambda *all: measure_veth(*all, "af_packet"),
+    "af_xdp": lambda *all: measure_veth(*all, "af_xdp"),
+}
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(add_help=False, usage="./dev bench rates [virtio] [af_packet] [af_xdp] [options]")
+    parser.add_argument("kinds", nargs="*")
+    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--json")
+    parser.add_argument("--cases", default="")
+    parser.add_argument("-h", "--help", action="store_true")
+    options = parser.parse_args(arguments)
+    for kind in options.kinds:
+        if kind not in MEASURES:
+            parser.error(f"{kind}: there are {' '.join(MEASURES)}")
+    if options.runs < 1 or not 1 <= options.seconds <= 30:
+        parser.error("--runs is 1 or more, --seconds 1 to 30")
+    return options
+
+
+def main():
+    options = parse(sys.argv[1:])
+    if options.help:
+        print(__doc__, end="")
+        return 0
+    if not Path(PEER).exists() or not Path(NETRX).exists():
+        print(f"rates.py: {PEER} or {NETRX} is not built; ./dev bench rates builds both (libxdp-dev, libbpf-dev)",
+              file=sys.stderr)
+        return 2
+    if SENDER_CPU == RECEIVER_CPU:
+        print("skipped: needs two CPUs, one to send and one to receive")
+        return 77
+    rows, failed = Rows(), False
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with tempfile.TemporaryDirectory(prefix="netrx_rates_") as folder:
+        for kind in options.kinds or list(MEASURES):
+            try:
+                MEASURES[kind](options, rows, folder)
+            except Skip as reason:
+                print(f"skipped: {kind}: {reason}", flush=True)
+            except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+                print(f"rates.py: {kind}: {error}", file=sys.stderr, flush=True)
+                failed = True
+    finished = list(rows.finished())
+    print_table(finished)
+    if rows.thrown_away():
+        print(f"{rows.thrown_away()} pairs thrown away: the host moved a CPU meanwhile")
+    if options.json:
+        write_json(options.json, finished)
+    return 1 if failed else 0 if finished else 77
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
