@@ -124,7 +124,7 @@ def netrx_report(program, path):
     try:
         report = json.loads(Path(path).read_text())
     except (OSError, ValueError):
-        raise RuntimeError(f"{' '.join(program.words)} ended with {program.child.returncode}: {output[-600:]}") from None
+        raise RuntimeError(f"{program.words} ended with {program.child.returncode}: {output[-600:]}") from None
     if not report["ok"]:
         raise RuntimeError(f"netrx run found itself wrong: {output[-600:]}")
     return report
@@ -157,8 +157,9 @@ class Rows:
                     continue
                 ratios = [ours / peer for ours, peer in pairs]
                 low, _, high = statistics.quantiles(ratios, method="inclusive") if len(ratios) > 1 else ratios * 3
-                yield {"name": case, "ours": round(statistics.median(ours for ours, _ in pairs), 4),
-                       "peer": round(statistics.median(peer for _, peer in pairs), 4), "unit": "M/s",
+                ours, peers = zip(*pairs)
+                yield {"name": case, "ours": round(statistics.median(ours), 4),
+                       "peer": round(statistics.median(peers), 4), "unit": "M/s",
                        "ratio": round(statistics.median(ratios), 4), "target": target,
                        "spread": [round(low, 4), round(high, 4)], "runs": len(pairs), "placement": placement,
                        "checksum": None}
@@ -168,8 +169,8 @@ class Rows:
 
 
 def print_table(rows):
-    print(f"\n{'case':<34} {'where':<6} {'ours':>9} {'peer':>9} {'unit':<4} {'ratio':>7} {'quartiles':>15} {'target':>7}"
-          f" {'runs':>5}")
+    print(f"\n{'case':<34} {'where':<6} {'ours':>9} {'peer':>9} {'unit':<4} {'ratio':>7} {'quartiles':>15} "
+          f"{'target':>7} {'runs':>5}")
     for row in rows:
         spread = f"{row['spread'][0]:.2f}..{row['spread'][1]:.2f}"
         verdict = "  below target" if row["ratio"] < row["target"] else ""
