@@ -138,7 +138,8 @@ class Rows:
     def __init__(self):
         self.pairs = {}  # (case, target) -> placement -> [(ours, peer)]
 
-    def add(self, case, target, probes, pair):
+    def add(self, case, target, ours, peer):
+        probes, pair = ours.probes + peer.probes, (ours.rate, peer.rate)
         if max(probes) < NEAR_NS:
             placement = "near"
         elif min(probes) > FAR_NS:
@@ -181,15 +182,23 @@ def write_json(path, rows):
     Path(path).write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
 
 
+class Run:
+    """What one side did, and how far the two CPUs were from each other before and after."""
+
+    def __init__(self, side, before):
+        self.rate = side()
+        self.probes = [before, probe()]
+
+
 def in_turn(options, sides):
-    """Runs each side once, in an order that alternates; yields (probes, rates) a round."""
+    """Runs each side once, in an order that alternates; yields the runs of a round, in the order of `sides`."""
     for turn in range(options.runs):
-        probes, rates = [probe()], [0.0] * len(sides)
-        order = range(len(sides)) if turn % 2 == 0 else reversed(range(len(sides)))
+        order = list(range(len(sides)))[::1 if turn % 2 == 0 else -1]
+        runs, last = {}, probe()
         for index in order:
-            rates[index] = sides[index]()
-            probes.append(probe())
-        yield probes, rates
+            runs[index] = Run(sides[index], last)
+            last = runs[index].probes[1]
+        yield [runs[index] for index in range(len(sides))]
 
 
 # ---- virtio --------------------------------------------------------------------------------------------------------
@@ -297,10 +306,10 @@ def measure_rings(options, rows, virtio, wanted):
     """Every wanted way of ours and the peer's, in turn."""
     with virtio:
         sides = [virtio.peer] + [lambda side=side: side(virtio) for _, _, side in wanted]
-        for probes, rates in in_turn(options, sides):
+        for runs in in_turn(options, sides):
             virtio.check_same_work()
-            for (case, target, _), rate in zip(wanted, rates[1:]):
-                rows.add(case, target, probes, (rate, rates[0]))
+            for (case, target, _), ours in zip(wanted, runs[1:]):
+                rows.add(case, target, ours, runs[0])
 
 
 # ---- a veth pair ---------------------------------------------------------------------------------------------------
@@ -390,10 +399,10 @@ def measure_veth(options, rows, folder, kind):
     if options.cases not in f"{kind}/veth":
         return
     with Veth(options, folder, kind) as veth:
-        for probes, rates in in_turn(options, [veth.ours, veth.peer]):
-            rows.add(f"{kind}/veth", 0.97, probes, tuple(rates))
+        for runs in in_turn(options, [veth.ours, veth.peer]):
+            rows.add(f"{kind}/veth", 0.97, *runs)
         lost = (f"{who} {statistics.median(shares):.1%}" for who, shares in veth.lost.items())
-        print(f"  {kind}/veth lost in full rings: {', '.join(lost)}; where nothing is, the sender is the limit", flush=True)
+        print(f"  {kind}/veth lost in full rings: {', '.join(lost)} (nothing: the sender is the limit)", flush=True)
 
 
 MEASURES = {
