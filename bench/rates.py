@@ -236,13 +236,15 @@ class Virtio:
         self.sender.stop()
 
     def sent_meanwhile(self, receiver):
-        """Packets a second, over whole seconds of its reports: the first and the last are cut off."""
+        """Packets a second, over the last whole seconds of its reports. The first seconds with traffic don't count: one may
+        have begun with the receiver before, and one before this receiver."""
         begin = time.monotonic()
 
-        def seconds():
-            return [rate for rate in self.sender.values("Tx-pps", begin) if rate > 0]
-        receiver.wait_until("traffic", lambda: len(seconds()) >= self.options.seconds + 1)
-        return statistics.mean(seconds()[1:self.options.seconds + 1])
+        def busy():
+            rates = self.sender.values("Tx-pps", begin)
+            return rates[max((at + 1 for at, rate in enumerate(rates) if rate == 0), default=0):]
+        receiver.wait_until("traffic", lambda: len(busy()) >= self.options.seconds + 2)
+        return statistics.mean(busy()[2:self.options.seconds + 2])
 
     def ours(self, *more):
         """Million packets a second that were delivered."""
