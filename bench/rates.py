@@ -236,8 +236,8 @@ class Virtio:
         self.sender.stop()
 
     def sent_meanwhile(self, receiver):
-        """Packets a second, over the last whole seconds of its reports. The first seconds with traffic don't count: one may
-        have begun with the receiver before, and one before this receiver."""
+        """Packets a second, over whole seconds of its reports. The first two with traffic don't count: one may have
+        begun with the receiver before, one before this receiver."""
         begin = time.monotonic()
 
         def busy():
