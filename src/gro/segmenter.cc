@@ -211,7 +211,7 @@ std::size_t Segmenter::next_of_list(std::span<std::uint8_t> to) {
   const Packet* part = &first;
   do {  // buffers without a network header of their own belong to the packet before them
     const std::span<const std::uint8_t> bytes = part->linear().subspan(part == &first ? part_offset_ : 0);
-    std::memcpy(to.data() + size, bytes.data(), bytes.size());
+    if (!bytes.empty()) std::memcpy(to.data() + size, bytes.data(), bytes.size());
     size += static_cast<std::uint32_t>(bytes.size());
     part = part == packet_ ? packet_->frags : part->next;
   } while (part != nullptr && part->network_header == 0);

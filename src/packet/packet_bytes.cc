@@ -23,7 +23,7 @@ bool may_pull(Packet& packet, std::uint32_t n) {
   if (n > packet.len || n - packet.headlen() > packet.tailroom()) return false;
   for (Packet* frag = packet.frags; n > packet.headlen(); frag = frag->next) {
     const std::uint32_t take = std::min(n - packet.headlen(), frag->len);
-    std::memcpy(packet.data + packet.headlen(), frag->data, take);
+    if (take != 0) std::memcpy(packet.data + packet.headlen(), frag->data, take);
     frag->data += take;
     frag->len -= take;
     packet.data_len -= take;
