@@ -89,7 +89,7 @@ struct alignas(64) Packet {
 
   // What some stages read.
   std::uint8_t* head = nullptr;     ///< start of the buffer
-  Packet* frags = nullptr;          ///< what follows the linear part; null: nothing does
+  Packet* frags = nullptr;          ///< what follows the linear part (append_frag); null: nothing does
   FrameHome* frame_home = nullptr;  ///< null: the frame is the packet's own buffer
   std::uint64_t rx_seq = 0;         ///< position in its queue's order of arrival; what order checks compare
   std::uint32_t frame_id = 0;       ///< the lender's name for the frame

@@ -66,7 +66,7 @@ class PlainHeaders {
   GroRefusal refusal() const { return refusal_; }
 
   [[gnu::always_inline]] bool read() {
-    const bool usual = !packet_.has_frags && packet_.gso_size == 0 &&
+    const bool usual = packet_.data_len == 0 && !packet_.has_frags && packet_.gso_size == 0 &&
                        (packet_.ip_summed == IpSummed::unnecessary || packet_.ip_summed == IpSummed::none);
     if (!usual) return false;
     if (packet_.protocol == kEthPIp) return ipv4();

@@ -41,8 +41,9 @@ struct OwnPacket {
     rest_buffer.assign(packet.data + headlen, packet.data + packet.len);
     rest.head = rest.data = rest_buffer.data();
     rest.buffer_size = rest.len = static_cast<std::uint32_t>(rest_buffer.size());
-    packet.frags = &rest;
-    packet.data_len = rest.len;
+    packet.len = headlen;
+    Packet* last = nullptr;
+    append_frag(packet, last, rest);
     packet.nr_frags = 1;
   }
   std::vector<std::uint8_t> buffer, rest_buffer;
