@@ -22,7 +22,7 @@ dpdk-dev. What can't be measured is named with its reason. Exit code 0; 1 when s
 be measured.
 
 Examples
-  ./dev bench rates                                 about eight minutes
+  ./dev bench rates                                 about fifteen minutes
   ./dev bench rates virtio --runs 3 --seconds 1     a look
   ./dev bench rates af_xdp --json rates.json
 """
