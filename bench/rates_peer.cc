@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include <xdp/xsk.h>
 
 #include <algorithm>
@@ -172,7 +173,7 @@ std::uint8_t* packet_ring(int fd, unsigned interface) {
   address.sll_family = AF_PACKET;
   address.sll_protocol = htons(ETH_P_ALL);
   address.sll_ifindex = static_cast<int>(interface);
-  if (bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) fail("binding a packet socket");
+  if (::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) fail("binding a packet socket");
   return static_cast<std::uint8_t*>(at);
 }
 
@@ -226,21 +227,33 @@ struct XdpSocket {
   xsk_ring_cons completion{}, rx{};
 };
 
+/// errno or 0.
+int bind(XdpSocket& xdp, const char* interface) {
+  constexpr std::size_t kSize = std::size_t{kXdpFrames} * kXdpFrameSize;
+  xsk_umem_config memory{};
+  memory.fill_size = kXdpFrames;
+  memory.comp_size = 64;
+  memory.frame_size = kXdpFrameSize;
+  errno = -xsk_umem__create(&xdp.umem, xdp.memory, kSize, &xdp.fill, &xdp.completion, &memory);
+  if (errno != 0) fail("sharing memory (needs root)");
+  xsk_socket_config config{};
+  config.rx_size = kXdpFrames;
+  config.libxdp_flags = XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD;
+  const int code = -xsk_socket__create(&xdp.socket, interface, 0, xdp.umem, &xdp.rx, nullptr, &config);
+  if (code != 0) xsk_umem__delete(xdp.umem);
+  return code;
+}
+
 void open(XdpSocket& xdp, const char* interface) {
   constexpr std::size_t kSize = std::size_t{kXdpFrames} * kXdpFrameSize;
   void* at = mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
   if (at == MAP_FAILED) fail("memory for frames");
   xdp.memory = static_cast<std::uint8_t*>(at);
-  xsk_umem_config memory{};
-  memory.fill_size = kXdpFrames;
-  memory.comp_size = 64;
-  memory.frame_size = kXdpFrameSize;
-  errno = -xsk_umem__create(&xdp.umem, at, kSize, &xdp.fill, &xdp.completion, &memory);
-  if (errno != 0) fail("sharing memory (needs root)");
-  xsk_socket_config config{};
-  config.rx_size = kXdpFrames;
-  config.libxdp_flags = XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD;
-  errno = -xsk_socket__create(&xdp.socket, interface, 0, xdp.umem, &xdp.rx, nullptr, &config);
+  errno = bind(xdp, interface);
+  for (int again = 200; errno == EBUSY && again > 0; --again) {  // the kernel frees the last socket's queue later
+    usleep(10'000);
+    errno = bind(xdp, interface);
+  }
   if (errno != 0) fail("an AF_XDP socket");
   const int map = bpf_map_create(BPF_MAP_TYPE_XSKMAP, "netrx_rates", 4, 4, 1, nullptr);
   if (map < 0) fail("a map of sockets");
