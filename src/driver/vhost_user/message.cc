@@ -84,6 +84,7 @@ Result<void> Connection::send(Request request, std::uint32_t flags, std::span<co
   const ssize_t sent = sendmsg(socket_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
   if (sent == static_cast<ssize_t>(data.iov_len)) return {};
   const int code = sent < 0 ? errno : EPIPE;
+  if (code == EPIPE || code == ECONNRESET) return fail(code, "the other end of the socket has gone");
   return fail(code, "the other end of the socket does not take messages: " + said(code));
 }
 
