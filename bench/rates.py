@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Receive rates of netrx over real devices, beside peers on the same devices. docs/benchmarks.md explains the method.
+"""netrx over real devices, beside peers on the same devices. docs/benchmarks.md explains the method.
 
-    usage: ./dev bench rates [virtio] [af_packet] [af_xdp] [--runs N] [--seconds S] [--json FILE]
+    usage: ./dev bench rates [virtio] [af_packet] [af_xdp] [tcp] [--runs N] [--seconds S] [--json FILE]
 
   virtio       64-byte frames from dpdk-testpmd (vhost back end): netrx's vhost-user device against DPDK's
                net_virtio_user, over split and packed rings, with mergeable buffers and without; and netrx with RPS to
@@ -10,26 +10,28 @@
   af_packet    frames over a veth pair: netrx's af_packet device against a plain reader of a TPACKET_V3 ring
   af_xdp       the same: netrx's af_xdp device against a plain reader of an AF_XDP socket; and with RPS over both CPUs
                against the kernel's own RPS in front of one packet socket, and against XDP's cpumap
-               (default: all three)
+  tcp          iperf3 between two namespaces: over netrx and two taps, against the kernel's bridge and two veth pairs
+               (default: all)
 
   --runs N     pairs of ours and the peer's, in turn (default 7)
   --seconds S  how long each of them receives (default 3)
   --json FILE  also one object a row, as ./dev bench writes it
   --cases TEXT only cases whose name has TEXT in it
 
-The sender has the first CPU, the receiver the second; both receivers poll. Needs two CPUs; af_packet and af_xdp need
-root, and make network namespaces of their own, which go with the program also when it fails; virtio needs Debian's
-dpdk-dev. What can't be measured is named with its reason. Exit code 0, also when every pair was thrown away; 1 when
-something failed; 77 when nothing could be measured.
+The sender has the first CPU, the receiver the second; both receivers poll. Needs two CPUs; all but virtio need root, and
+make network namespaces of their own, which go with the program also when it fails; virtio needs Debian's dpdk-dev. What
+can't be measured is named with its reason. Exit code 0, also when every pair was thrown away; 1 when something failed;
+77 when nothing could be measured.
 
 Examples
-  ./dev bench rates                                 about fifteen minutes
+  ./dev bench rates                                 about half an hour
   ./dev bench rates virtio --runs 3 --seconds 1     a look
   ./dev bench rates af_xdp --json rates.json
 """
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import os
 import re
@@ -41,9 +43,12 @@ import sys
 import tempfile
 import threading
 import time
+import typing
 from pathlib import Path
 
-NETRX = os.environ.get("NETRX", "build/release/cli/netrx")
+sys.path.append(str(Path(__file__).resolve().parent.parent / "tests/live"))
+from wire import CLIENT, SERVER, NETRX, Namespaces, end_wire, iperf3, start_bridge, start_wire  # noqa: E402
+
 PEER = os.environ.get("NETRX_RATES_PEER", "build/release/bench/netrx_rates_peer")
 SENDER_CPU, RECEIVER_CPU = (sorted(os.sched_getaffinity(0)) * 2)[:2]
 BOTH_CPUS = f"{1 << SENDER_CPU | 1 << RECEIVER_CPU:x}"
@@ -140,35 +145,49 @@ def netrx_report(program, path):
 
 # ---- rows ----------------------------------------------------------------------------------------------------------
 
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A row to be: what of a side's result it shows."""
+
+    name: str
+    target: float | None
+    unit: str = "M/s"  # more is better; "us": less
+    of: typing.Callable = float
+
+    def ratio(self, ours, peer):
+        """How many times the peer's speed is ours."""
+        return peer / ours if self.unit == "us" else ours / peer
+
+
 class Rows:
     """Pairs of rates, by case and by where the two CPUs were; a row each in the end."""
 
     def __init__(self):
-        self.pairs = {}  # (case, target) -> placement -> [(ours, peer)]
+        self.pairs = {}  # Case -> placement -> [(ours, peer)]
 
-    def add(self, case, target, ours, peer):
-        probes, pair = ours.probes + peer.probes, (ours.rate, peer.rate)
+    def add(self, case, ours, peer):
+        probes, pair = ours.probes + peer.probes, (case.of(ours.result), case.of(peer.result))
         if max(probes) < NEAR_NS:
             placement = "near"
         elif min(probes) > FAR_NS:
             placement = "far"
         else:
             placement = "unclear"
-        self.pairs.setdefault((case, target), {}).setdefault(placement, []).append(pair)
-        print(f"  {case:<28} {placement:<8} {pair[0]:7.3f} {pair[1]:7.3f}  {pair[0] / pair[1]:.2f}", flush=True)
+        self.pairs.setdefault(case, {}).setdefault(placement, []).append(pair)
+        print(f"  {case.name:<28} {placement:<8} {pair[0]:7.3f} {pair[1]:7.3f}  {case.ratio(*pair):.2f}", flush=True)
 
     def finished(self):
-        for (case, target), places in self.pairs.items():
+        for case, places in self.pairs.items():
             for placement in ("near", "far"):
                 pairs = places.get(placement, [])
                 if not pairs:
                     continue
-                ratios = [ours / peer for ours, peer in pairs]
+                ratios = [case.ratio(*pair) for pair in pairs]
                 low, _, high = statistics.quantiles(ratios, method="inclusive") if len(ratios) > 1 else ratios * 3
                 ours, peers = zip(*pairs)
-                yield {"name": case, "ours": round(statistics.median(ours), 4),
-                       "peer": round(statistics.median(peers), 4), "unit": "M/s",
-                       "ratio": round(statistics.median(ratios), 4), "target": target,
+                yield {"name": case.name, "ours": round(statistics.median(ours), 4),
+                       "peer": round(statistics.median(peers), 4), "unit": case.unit,
+                       "ratio": round(statistics.median(ratios), 4), "target": case.target,
                        "spread": [round(low, 4), round(high, 4)], "runs": len(pairs), "placement": placement,
                        "checksum": None}
 
@@ -177,13 +196,14 @@ class Rows:
 
 
 def print_table(rows):
-    print(f"\n{'case':<34} {'where':<6} {'ours':>9} {'peer':>9} {'unit':<4} {'ratio':>7} {'quartiles':>15} "
+    print(f"\n{'case':<34} {'where':<6} {'ours':>9} {'peer':>9} {'unit':<6} {'ratio':>7} {'quartiles':>15} "
           f"{'target':>7} {'runs':>5}")
     for row in rows:
         spread = f"{row['spread'][0]:.2f}..{row['spread'][1]:.2f}"
-        verdict = "  below target" if row["ratio"] < row["target"] else ""
-        print(f"{row['name']:<34} {row['placement']:<6} {row['ours']:>9.2f} {row['peer']:>9.2f} {row['unit']:<4} "
-              f"{row['ratio']:>7.2f} {spread:>15} {row['target']:>7.2f} {row['runs']:>5}{verdict}", flush=True)
+        target = "" if row["target"] is None else f"{row['target']:.2f}"
+        verdict = "  below target" if target and row["ratio"] < row["target"] else ""
+        print(f"{row['name']:<34} {row['placement']:<6} {row['ours']:>9.2f} {row['peer']:>9.2f} {row['unit']:<6} "
+              f"{row['ratio']:>7.2f} {spread:>15} {target:>7} {row['runs']:>5}{verdict}", flush=True)
 
 
 def write_json(path, rows):
@@ -194,7 +214,7 @@ class Run:
     """What one side did, and how far the two CPUs were from each other before and after."""
 
     def __init__(self, side, before):
-        self.rate = side()
+        self.result = side()
         self.probes = [before, probe()]
 
 
@@ -319,7 +339,7 @@ def measure_rings(options, rows, virtio, wanted):
         for runs in in_turn(options, sides):
             virtio.check_same_work()
             for (case, target, _), ours in zip(wanted, runs[1:]):
-                rows.add(case, target, ours, runs[0])
+                rows.add(Case(case, target), ours, runs[0])
 
 
 # ---- a veth pair ---------------------------------------------------------------------------------------------------
@@ -423,6 +443,15 @@ class Veth:
         return links[0]["stats64"]["rx"].get("otherhost", 0)  # left out while it is 0
 
 
+def check_spaces(*more):
+    """That namespaces can be made here, and `more` programs run in them."""
+    if os.geteuid() != 0:
+        raise Skip("it makes network namespaces: needs root")
+    for program, package in (("ip", "iproute2"), ("ethtool", "ethtool"), ("sysctl", "procps"), *more):
+        if not shutil.which(program):
+            raise Skip(f"{program} is not installed (Debian's {package}; ./dev setup bench)")
+
+
 def cpumap_threads():
     """The kernel's threads that take what a cpumap brings."""
     for comm in Path("/proc").glob("[0-9]*/comm"):
@@ -463,11 +492,7 @@ VETH_CASES = {
 
 
 def measure_veth(options, rows, folder, kind):
-    if os.geteuid() != 0:
-        raise Skip("it makes network namespaces: needs root")
-    for program, package in (("ip", "iproute2"), ("ethtool", "ethtool"), ("sysctl", "procps")):
-        if not shutil.which(program):
-            raise Skip(f"{program} is not installed (Debian's {package}; ./dev setup bench)")
+    check_spaces()
     wanted = [case for case in VETH_CASES[kind] if options.cases in case[0]]
     if not wanted:
         return
@@ -475,15 +500,58 @@ def measure_veth(options, rows, folder, kind):
         sides = list(dict.fromkeys(side for *_, ours, peer in wanted for side in (ours, peer)))
         for runs in in_turn(options, [lambda side=side: side(veth) for side in sides]):
             for case, target, ours, peer in wanted:
-                rows.add(case, target, runs[sides.index(ours)], runs[sides.index(peer)])
+                rows.add(Case(case, target), runs[sides.index(ours)], runs[sides.index(peer)])
         lost = (f"{name} {statistics.median(shares):.1%}" for name, shares in veth.lost.items())
         print(f"  {kind}/veth lost in full rings: {', '.join(lost)} (nothing: the sender is the limit)", flush=True)
+
+
+# ---- a wire between two namespaces ---------------------------------------------------------------------------------
+
+def over_netrx(kind, measure, *options):
+    """A side: what `measure` finds between a client and a server with nothing but netrx between them."""
+    def side():
+        with Namespaces() as spaces:
+            wire = start_wire(spaces, (kind, kind), *options)
+            result = measure(spaces)
+            end_wire(wire)
+            return result
+    return side
+
+
+def over_bridge(measure):
+    """The same over two veth pairs and a bridge of the kernel's."""
+    def side():
+        with Namespaces() as spaces:
+            start_bridge(spaces)
+            return measure(spaces)
+    return side
+
+
+def measure_tcp(options, rows, _):
+    check_spaces(("iperf3", "iperf3"))
+    case = Case("tcp/tap", None, "Gbit/s")
+    if options.cases not in case.name:
+        return
+    retransmits = {"ours": 0, "peer": 0}
+
+    def bulk(who, spaces):
+        """One connection, its ends on a CPU each."""
+        sums = iperf3(spaces, "-t", options.seconds, "-A", f"{SENDER_CPU},{RECEIVER_CPU}")
+        retransmits[who] += sums["sum_sent"]["retransmits"]
+        return sums["sum_received"]["bits_per_second"] / 1e9
+    both = f"{SENDER_CPU},{RECEIVER_CPU}"
+    sides = [over_netrx("tap", lambda spaces: bulk("ours", spaces), "--cpus", both, "--irq-cpus", both),
+             over_bridge(lambda spaces: bulk("peer", spaces))]
+    for runs in in_turn(options, sides):
+        rows.add(case, *runs)
+    print(f"  {case.name} retransmissions: ours {retransmits['ours']}, peer {retransmits['peer']}", flush=True)
 
 
 MEASURES = {
     "virtio": measure_virtio,
     "af_packet": lambda *all: measure_veth(*all, "af_packet"),
     "af_xdp": lambda *all: measure_veth(*all, "af_xdp"),
+    "tcp": measure_tcp,
 }
 
 
@@ -504,7 +572,7 @@ def ahead_of_others():
 
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(add_help=False, usage="./dev bench rates [virtio] [af_packet] [af_xdp] [options]")
+    parser = argparse.ArgumentParser(add_help=False, usage="./dev bench rates [KIND ...] [options]")
     parser.add_argument("kinds", nargs="*")
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--seconds", type=int, default=3)
