@@ -20,10 +20,10 @@
   --json FILE  also one object a row, as ./dev bench writes it
   --cases TEXT only cases whose name has TEXT in it
 
-The sender has the first CPU, the receiver the second; both receivers poll. Needs two CPUs; all but virtio need root, and
-make network namespaces of their own, which go with the program also when it fails; virtio needs Debian's dpdk-dev. What
-can't be measured is named with its reason. Exit code 0, also when every pair was thrown away; 1 when something failed;
-77 when nothing could be measured.
+The sender has the first CPU, the receiver the second; both receivers poll. Needs two CPUs; all but virtio need root
+and make network namespaces of their own, which go with the program also when it fails; virtio needs Debian's dpdk-dev.
+What can't be measured is named with its reason. Exit code 0, also when every pair was thrown away; 1 when something
+failed; 77 when nothing could be measured.
 
 Examples
   ./dev bench rates                                 about half an hour

@@ -24,7 +24,7 @@ import time
 import zlib
 from pathlib import Path
 
-from wire import CLIENT, SERVER, Namespaces, end_wire, iperf3, start_wire
+from wire import CLIENT, SERVER, Namespaces, dropped_at_ends, end_wire, iperf3, start_wire
 
 CPUS = sorted(os.sched_getaffinity(0))[:2]
 
@@ -36,7 +36,7 @@ def skip(reason):
 
 # ---- what goes over it ---------------------------------------------------------------------------------------------
 
-def datagrams(spaces):
+def datagrams(spaces, lost):
     """64 flows of numbered datagrams, each with its CRC: whatever comes is intact, and no flow comes out of order."""
     flows, each = 64, 300
     with spaces.inside("server"):
@@ -69,12 +69,15 @@ def datagrams(spaces):
         for flow, client in enumerate(clients):
             body = bytes((flow + number + i) & 0xff for i in range(100 + flow * 7))
             client.send(struct.pack("!III", flow, number, zlib.crc32(body)) + body)
-        take(block=False)
-        time.sleep(0.001)  # an interface's queue holds 500
+        deadline = time.monotonic() + 1
+        while (number + 1) * flows - seen > 256 and time.monotonic() < deadline:  # an interface's queue holds 500
+            take(block=False)
+            time.sleep(0.001)
     take(block=True)
     for one in [server, *clients]:
         one.close()
     assert seen >= flows * each * 9 // 10, f"only {seen} of {flows * each} datagrams came"
+    lost["datagrams"] = flows * each - seen
     return f"{seen:,} of {flows * each:,} datagrams of {flows} flows, intact and in order"
 
 
@@ -104,13 +107,31 @@ def download(spaces, folder):
 def bandwidth(spaces, reverse):
     if not shutil.which("iperf3"):
         return "skipped: iperf3 is not installed"
+    sender = "server" if reverse else "client"
+    before = tcp_counters(spaces, sender)
     sums = iperf3(spaces, "-t", 3, "-P", 4, *(["-R"] if reverse else []))
+    after = tcp_counters(spaces, sender)
     rate = sums["sum_received"]["bits_per_second"] / 1e9
     assert rate > 0.01, f"{rate} Gbit/s"
-    return f"{rate:.2f} Gbit/s over 4 connections, {sums['sum_sent']['retransmits']} retransmissions"
+    again, needless, timeouts = (after[name] - before[name] for name in (
+        "RetransSegs", "TCPDSACKRecvSegs", "TCPTimeouts"))
+    return (f"{rate:.2f} Gbit/s over 4 connections, {again} retransmissions"
+            + (f" ({needless} of what had come already, {timeouts} timeouts)" if again else ""))
 
 
-def queries(spaces, folder):
+def tcp_counters(spaces, role):
+    """What nstat shows of a namespace's TCP. Kernel: struct tcp_mib, enum of LINUX_MIB_*."""
+    found = {}
+    with spaces.inside(role):
+        for file in ("snmp", "netstat"):
+            lines = Path(f"/proc/thread-self/net/{file}").read_text().splitlines()
+            for names, values in zip(lines[::2], lines[1::2]):
+                if names.startswith("Tcp"):
+                    found |= zip(names.split()[1:], map(int, values.split()[1:]))
+    return found
+
+
+def queries(spaces, folder, lost):
     """dnsperf to dnsmasq."""
     if not (shutil.which("dnsperf") and shutil.which("dnsmasq")):
         return "skipped: dnsperf or dnsmasq is not installed"
@@ -125,13 +146,25 @@ def queries(spaces, folder):
     numbers = {line.split(":")[0].strip(): line.split(":")[1].split()[0] for line in answer.splitlines()
                if line.strip().startswith(("Queries completed", "Queries lost", "Queries per second"))}
     assert int(numbers["Queries completed"]) > 100, answer
+    lost["queries"] = int(numbers["Queries lost"])
     return f"{float(numbers['Queries per second']):,.0f} answers a second, {numbers['Queries lost']} queries lost"
 
 
 # ---- the whole -----------------------------------------------------------------------------------------------------
 
-def judge(report):
-    result = json.loads(report.read_text())
+def drops(result, at_ends, lost):
+    """Where packets ended early. What netrx and the rings in front of it dropped must all be datagrams, which nobody
+    sends again: then no segment of TCP was sent again because of them."""
+    rings = sum(queue["rx_missed_errors"] for device in result["devices"] for queue in device["queues"])
+    inside = result["conservation"]["dropped"] + sum(sink["segments_lost"] for sink in result["sinks"])
+    refused = sum(queue["tx_errors"] for sink in result["sinks"] for queue in sink["queues"])
+    caused = max(0, rings + inside + refused - sum(lost.values()))
+    text = f"{at_ends} by the ends' interfaces, {rings} by full rings, {inside} in netrx, {refused} refused behind it"
+    assert caused == 0, f"dropped: {text}; TCP had to send {caused} again ({sum(lost.values())} lost datagrams apart)"
+    return f"{text}; retransmissions caused by netrx: {caused}"
+
+
+def judge(result):
     failed = [check for check in result["checks"] if not check["holds"]]
     assert not failed, failed
     shares = {cpu["cpu"]: cpu["processed"] for cpu in result["cpus"]}
@@ -159,14 +192,19 @@ def main(kinds):
         report = folder / "report.json"
         wire = start_wire(spaces, kinds, "--cpus", ",".join(map(str, CPUS)), "--irq-cpus", CPUS[0], "--rps-cpus",
                           f"{sum(1 << cpu for cpu in CPUS):x}", "--netdev-max-backlog", 10000, "--json", report)
+        lost = {}  # what, and how many packets of it at most
         print(f"client {CLIENT} -- {kinds[0]}:vm0 -- netrx run -- {kinds[1]}:vm1 -- server {SERVER}")
-        for title, test in (("datagrams", lambda: datagrams(spaces)), ("download", lambda: download(spaces, folder)),
+        for title, test in (("datagrams", lambda: datagrams(spaces, lost)),
+                            ("download", lambda: download(spaces, folder)),
                             ("iperf3 to the server", lambda: bandwidth(spaces, False)),
                             ("iperf3 to the client", lambda: bandwidth(spaces, True)),
-                            ("dnsperf", lambda: queries(spaces, folder))):
+                            ("dnsperf", lambda: queries(spaces, folder, lost))):
             print(f"  {title:<21} {test()}", flush=True)
+        at_ends = dropped_at_ends(spaces)
         table = end_wire(wire)
-        print(f"  {'netrx':<21} {judge(report)}")
+        result = json.loads(report.read_text())
+        print(f"  {'netrx':<21} {judge(result)}")
+        print(f"  {'dropped':<21} {drops(result, at_ends, lost)}")
         if "--table" in sys.argv:
             print(table)
     return 0

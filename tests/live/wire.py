@@ -15,6 +15,8 @@ import time
 NETRX = os.environ.get("NETRX", "build/release/cli/netrx")
 CLIENT, SERVER = "10.9.0.1", "10.9.0.2"
 PATIENCE = 60  # seconds that any one program may take
+# What four TCP senders may have on the way fits (tcp_wmem, 4 MiB each): there it waits while others have the CPUs.
+RINGS = {"af_packet": ",blocks=128", "af_xdp": ",frames=16384"}
 ENDS = (("vm0", "client", CLIENT), ("vm1", "server", SERVER))  # interface, namespace, address
 
 
@@ -116,8 +118,10 @@ def start_wire(spaces, kinds, *options):
     for (interface, role, _), kind in zip(ENDS, kinds):
         if kind not in ("tap", "tun"):
             add_cable(spaces, interface, role, "promisc", "on")
-    wire = spaces.start("wire", NETRX, "run", "--dev", f"{kinds[0]}:vm0", "--dev", f"{kinds[1]}:vm1",
-                        "--sink", "vm0=vm1", "--sink", "vm1=vm0", *options, stdout=subprocess.PIPE)
+    devices = (word for (interface, *_), kind in zip(ENDS, kinds)
+               for word in ("--dev", f"{kind}:{interface}{RINGS.get(kind, '')}"))
+    wire = spaces.start("wire", NETRX, "run", *devices, "--sink", "vm0=vm1", "--sink", "vm1=vm0", *options,
+                        stdout=subprocess.PIPE)
     for (interface, role, address), kind in zip(ENDS, kinds):
         wait_until(f"netrx making {interface}", lambda interface=interface: wire.poll() is not None or subprocess.run(
             ["ip", "-n", spaces.names["wire"], "link", "show", "up", interface],
@@ -148,6 +152,14 @@ def end_wire(wire):
     if wire.returncode != 130:
         raise RuntimeError(f"netrx ended with {wire.returncode}: {table}")
     return table
+
+
+def dropped_at_ends(spaces):
+    """Packets that the interfaces at the two ends dropped themselves, on their way to what joins them."""
+    def dropped(interface, role):
+        found = spaces.run(role, "ip", "-s", "-j", "link", "show", interface, stdout=subprocess.PIPE).stdout
+        return json.loads(found)[0]["stats64"]["tx"]["dropped"]
+    return sum(dropped(interface, role) for interface, role, _ in ENDS)
 
 
 def answered(spaces):
