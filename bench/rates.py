@@ -177,7 +177,7 @@ class Rows:
         else:
             placement = "unclear"
         self.pairs.setdefault(case, {}).setdefault(placement, []).append(pair)
-        print(f"  {case.name:<28} {placement:<8} {pair[0]:7.3f} {pair[1]:7.3f}  {case.ratio(*pair):.2f}", flush=True)
+        print(f"  {case.name:<32} {placement:<8} {pair[0]:7.3f} {pair[1]:7.3f}  {case.ratio(*pair):.2f}", flush=True)
 
     def finished(self):
         for case, places in self.pairs.items():
@@ -417,9 +417,9 @@ class Veth:
     def note_lost(self, name, lost, all_that_came):
         self.lost.setdefault(name, []).append(lost / max(1, all_that_came))
 
-    def kernel_rps(self):
+    def kernel_rps(self, mask=BOTH_CPUS):
         """The kernel spreads over both CPUs what one packet socket receives."""
-        self.set_rps(BOTH_CPUS)
+        self.set_rps(mask)
         try:
             return self.peer("tpacket-wait")
         finally:
@@ -428,10 +428,17 @@ class Veth:
     def set_rps(self, mask):
         run("ip", "netns", "exec", self.here, "sh", "-c", f"echo {mask} > /sys/class/net/v0/queues/rx-0/rps_cpus")
 
-    def cpumap(self):
+    def kernel_rps_second(self):
+        """The sender's CPU is spared: the best the kernel can do here."""
+        return self.kernel_rps(f"{1 << RECEIVER_CPU:x}")
+
+    def cpumap_second(self):
+        return self.cpumap(RECEIVER_CPU)
+
+    def cpumap(self, first=SENDER_CPU):
         """XDP spreads over both CPUs what the kernel's stack receives and, as nobody's, drops first thing."""
         threads = set(cpumap_threads())
-        with self.start(self.here, PEER, "cpumap", "v0", SENDER_CPU, RECEIVER_CPU) as spreader:
+        with self.start(self.here, PEER, "cpumap", "v0", first, RECEIVER_CPU) as spreader:
             spreader.wait_until("packets in the kernel's stack", lambda begin=self.for_nobody(): (
                 self.for_nobody() > begin + 1000))
             for thread in set(cpumap_threads()) - threads:
@@ -490,7 +497,9 @@ VETH_CASES = {
     "af_packet": [("af_packet/veth", 0.97, Veth.ours, Veth.plain)],
     "af_xdp": [("af_xdp/veth", 0.97, Veth.ours, Veth.plain),
                ("af_xdp/veth-rps/kernel", 1.0, Veth.ours_with_rps, Veth.kernel_rps),
-               ("af_xdp/veth-rps/cpumap", 1.0, Veth.ours_with_rps, Veth.cpumap)],
+               ("af_xdp/veth-rps/kernel-second", 1.0, Veth.ours_with_rps, Veth.kernel_rps_second),
+               ("af_xdp/veth-rps/cpumap", 1.0, Veth.ours_with_rps, Veth.cpumap),
+               ("af_xdp/veth-rps/cpumap-second", 1.0, Veth.ours_with_rps, Veth.cpumap_second)],
 }
 
 
