@@ -54,7 +54,8 @@ class PacketRxQueue final : public LiveRxQueue {
   std::atomic<std::uint32_t> at_{0};     ///< the block to read next; also looked at by whoever asks something_waits()
   const std::uint8_t* frame_ = nullptr;  ///< in it; null: it was not entered yet
   std::uint32_t frames_left_ = 0;
-  Nanos counted_{0};  ///< when drops were last asked for
+  Nanos counted_{0};                                            ///< when drops were last asked for
+  mutable std::atomic<Nanos> asked_{-std::chrono::seconds(1)};  ///< when something_waits() last asked for trouble
 };
 
 /// Sends packets many a system call; they are the kernel's when xmit() returns. Kernel: sendmmsg, packet_snd.
