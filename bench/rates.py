@@ -50,7 +50,7 @@ import typing
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tests/live"))
-from wire import CLIENT, SERVER, NETRX, Namespaces, end_wire, iperf3, start_bridge, start_wire  # noqa: E402
+from wire import CLIENT, SERVER, NETRX, Namespaces, end_wire, iperf3, start_bridge, start_wire, wait_until  # noqa: E402
 
 PEER = os.environ.get("NETRX_RATES_PEER", "build/release/bench/netrx_rates_peer")
 SENDER_CPU, RECEIVER_CPU = (sorted(os.sched_getaffinity(0)) * 2)[:2]
@@ -66,6 +66,12 @@ class Skip(Exception):
 
 
 # ---- programs ------------------------------------------------------------------------------------------------------
+
+def heeds_ctrl_c(pid):
+    """A program has come so far that SIGINT ends it in its own way."""
+    masks = re.findall(r"Sig(?:Cgt|Blk):\s*(\w+)", Path(f"/proc/{pid}/status").read_text())
+    return any(int(mask, 16) >> (signal.SIGINT - 1) & 1 for mask in masks)
+
 
 class Program:
     """A program that was started, with its output read as it comes; it ends, at the latest, with the `with` block."""
@@ -88,12 +94,6 @@ class Program:
 
     def __exit__(self, *why):
         self.stop()
-
-    def heeds_ctrl_c(self):
-        """It has come so far that SIGINT ends it in its own way."""
-        status = Path(f"/proc/{self.child.pid}/status").read_text()
-        masks = re.findall(r"Sig(?:Cgt|Blk):\s*(\w+)", status)
-        return any(int(mask, 16) >> (signal.SIGINT - 1) & 1 for mask in masks)
 
     def output(self):
         return "\n".join(text for _, text in self.lines)
@@ -384,7 +384,7 @@ class Veth:
         return Program(["ip", "netns", "exec", name, *words], self.folder)
 
     def let(self, receiver):
-        receiver.wait_until("its start", receiver.heeds_ctrl_c)
+        receiver.wait_until("its start", lambda: heeds_ctrl_c(receiver.child.pid))
         end = time.monotonic() + self.options.seconds
         receiver.wait_until("its time", lambda: time.monotonic() > end)
 
@@ -565,10 +565,13 @@ def ping_pong(options, spaces):
     """Microseconds from a datagram to its answer, one a millisecond; both ends on the first CPU."""
     pong = spaces.start("server", PEER, "pong", SERVER, SENDER_CPU)
     ping = spaces.start("client", PEER, "ping", SERVER, SENDER_CPU, stdout=subprocess.PIPE)
+    wait_until("pings", lambda: heeds_ctrl_c(ping.pid))
     time.sleep(options.seconds)
     ping.send_signal(signal.SIGINT)
     output, _ = ping.communicate(timeout=PATIENCE)
     spaces.end(pong)
+    if ping.returncode != 0:
+        raise RuntimeError(f"netrx_rates_peer ping ended with {ping.returncode}")
     found = json.loads(output)
     if found["answered"] < max(10, 0.9 * found["asked"]):
         raise RuntimeError(f"answers were lost: {output}")
