@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What rates.py puts beside netrx: one sender for both, and the plainest receivers that an af_packet or AF_XDP socket
-// can have. They count packets, read a byte of each and give them back: no path, no GRO, no steering.
+// can have. They count packets, read a byte of each and give them back: no path, no GRO, no steering. And the two ends
+// of a wire whose delay is measured.
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/if_ether.h>
@@ -8,6 +10,7 @@
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -34,8 +37,13 @@ constexpr const char* kUsage =
     R"(usage: netrx_rates_peer probe                 nanoseconds a cache line takes from one CPU to the other
        netrx_rates_peer send INTERFACE CPU       60-byte UDP frames of 1024 flows by it, until a signal
        netrx_rates_peer tpacket INTERFACE CPU    counts what a TPACKET_V3 ring receives, until a signal
+       netrx_rates_peer tpacket-wait INTERFACE CPU   the same; it sleeps while there is nothing
        netrx_rates_peer xdp INTERFACE CPU        counts what an AF_XDP socket receives, until a signal
-bench/rates.py starts it. The last two end with one line of JSON.
+       netrx_rates_peer cpumap INTERFACE CPU CPU   spreads over these CPUs what the interface receives, by XDP, for the
+                                                 kernel's stack to take there, until a signal
+       netrx_rates_peer pong ADDRESS CPU         answers datagrams, until a signal
+       netrx_rates_peer ping ADDRESS CPU         how long an answer takes, one datagram a millisecond, until a signal
+bench/rates.py starts it. tpacket, xdp and ping end with one line of JSON.
 )";
 
 volatile std::sig_atomic_t stopping = 0;
@@ -177,7 +185,7 @@ std::uint8_t* packet_ring(int fd, unsigned interface) {
   return static_cast<std::uint8_t*>(at);
 }
 
-int receive_packets(const char* interface) {
+int receive_packets(const char* interface, bool spin) {
   const int fd = socket(AF_PACKET, SOCK_RAW, 0);
   if (fd < 0) fail("a packet socket (needs root)");
   std::uint8_t* const ring = packet_ring(fd, index_of(interface));
@@ -186,7 +194,11 @@ int receive_packets(const char* interface) {
     std::uint8_t* const block = ring + std::size_t{next} * kBlockSize;
     auto& head = reinterpret_cast<tpacket_block_desc*>(block)->hdr.bh1;
     if ((__atomic_load_n(&head.block_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER) == 0) {
-      __builtin_ia32_pause();
+      pollfd waiting{.fd = fd, .events = POLLIN, .revents = 0};
+      if (spin)
+        __builtin_ia32_pause();
+      else
+        poll(&waiting, 1, -1);
       continue;
     }
     const std::uint8_t* at = block + head.offset_to_first_pkt;
@@ -244,6 +256,15 @@ int bind(XdpSocket& xdp, const char* interface) {
   return code;
 }
 
+void attach(int program, const char* interface) {
+  bpf_link_create_opts options{};
+  options.sz = sizeof options;
+  options.flags = XDP_FLAGS_DRV_MODE;
+  // Closed with the process, which detaches the program.
+  if (bpf_link_create(program, static_cast<int>(index_of(interface)), BPF_XDP, &options) < 0)
+    fail("attaching an XDP program");
+}
+
 void open(XdpSocket& xdp, const char* interface) {
   constexpr std::size_t kSize = std::size_t{kXdpFrames} * kXdpFrameSize;
   void* at = mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
@@ -259,12 +280,7 @@ void open(XdpSocket& xdp, const char* interface) {
   if (map < 0) fail("a map of sockets");
   errno = -xsk_socket__update_xskmap(xdp.socket, map);
   if (errno != 0) fail("into the map of sockets");
-  bpf_link_create_opts options{};
-  options.sz = sizeof options;
-  options.flags = XDP_FLAGS_DRV_MODE;
-  // Closed with the process, which detaches the program.
-  if (bpf_link_create(load(redirect_code(map)), static_cast<int>(index_of(interface)), BPF_XDP, &options) < 0)
-    fail("attaching an XDP program");
+  attach(load(redirect_code(map)), interface);
 }
 
 int receive_xdp(const char* interface) {
@@ -301,6 +317,108 @@ int receive_xdp(const char* interface) {
   return count.print();
 }
 
+/// Redirects to one of two CPUs, by the lowest bit of the source port.
+std::vector<bpf_insn> spread_code(int map, int even, int odd) {
+  constexpr std::int16_t kSourcePort = 34;  // the sender counts in this byte
+  return {
+      insn(BPF_LDX | BPF_MEM | BPF_W, 4, 1, offsetof(xdp_md, data), 0),
+      insn(BPF_LDX | BPF_MEM | BPF_W, 3, 1, offsetof(xdp_md, data_end), 0),
+      insn(BPF_ALU64 | BPF_MOV | BPF_X, 5, 4, 0, 0),
+      insn(BPF_ALU64 | BPF_ADD | BPF_K, 5, 0, 0, kSourcePort + 2),
+      insn(BPF_ALU64 | BPF_MOV | BPF_K, 2, 0, 0, even),
+      insn(BPF_JMP | BPF_JGT | BPF_X, 5, 3, 4, 0),
+      insn(BPF_LDX | BPF_MEM | BPF_B, 0, 4, kSourcePort, 0),
+      insn(BPF_ALU64 | BPF_AND | BPF_K, 0, 0, 0, 1),
+      insn(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1, 0),
+      insn(BPF_ALU64 | BPF_MOV | BPF_K, 2, 0, 0, odd),
+      insn(BPF_LD | BPF_IMM | BPF_DW, 1, BPF_PSEUDO_MAP_FD, 0, map),
+      insn(0, 0, 0, 0, 0),
+      insn(BPF_ALU64 | BPF_MOV | BPF_K, 3, 0, 0, XDP_DROP),
+      insn(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_redirect_map),
+      insn(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
+  };
+}
+
+/// The kernel's own way to spread an XDP driver's packets. It counts nothing: the interface does.
+int spread_by_cpumap(const char* interface, int even, int odd) {
+  const auto places = static_cast<unsigned>(std::max(even, odd) + 1);
+  const int map = bpf_map_create(BPF_MAP_TYPE_CPUMAP, "netrx_rates", 4, sizeof(bpf_cpumap_val), places, nullptr);
+  if (map < 0) fail("a map of CPUs");
+  bpf_cpumap_val queue{};
+  queue.qsize = 2048;
+  for (const int cpu : {even, odd})
+    if (bpf_map_update_elem(map, &cpu, &queue, BPF_ANY) != 0) fail("into the map of CPUs");
+  attach(load(spread_code(map, even, odd)), interface);
+  while (stopping == 0) usleep(10'000);
+  return 0;
+}
+
+// ---- delay ---------------------------------------------------------------------------------------------------------
+
+constexpr std::uint16_t kPort = 7007;
+constexpr std::size_t kPingSize = 18;  // 60 bytes as a frame
+
+sockaddr_in address_of(const char* text) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(kPort);
+  if (inet_pton(AF_INET, text, &address.sin_addr) != 1) {
+    errno = EINVAL;
+    fail(text);
+  }
+  return address;
+}
+
+/// It waits a second at most, so that a signal or a loss is noticed.
+int datagram_socket() {
+  const int fd = socket(AF_INET, SOCK_DGRAM, 0);
+  if (fd < 0) fail("a socket");
+  const timeval second{.tv_sec = 1, .tv_usec = 0};
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof second);
+  return fd;
+}
+
+int pong(const char* at) {
+  const int fd = datagram_socket();
+  const sockaddr_in address = address_of(at);
+  if (::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) fail(at);
+  std::array<std::uint8_t, kPingSize> data;
+  while (stopping == 0) {
+    sockaddr_in from{};
+    socklen_t size = sizeof from;
+    const ssize_t n = recvfrom(fd, data.data(), data.size(), 0, reinterpret_cast<sockaddr*>(&from), &size);
+    if (n > 0) sendto(fd, data.data(), static_cast<std::size_t>(n), 0, reinterpret_cast<sockaddr*>(&from), size);
+  }
+  return 0;
+}
+
+/// The time of one answer; 0: none came within a second.
+std::int64_t round_trip(int fd, std::uint64_t number) {
+  std::array<std::uint8_t, kPingSize> data{};
+  std::memcpy(data.data(), &number, sizeof number);
+  const std::int64_t begin = now_ns();
+  if (::send(fd, data.data(), data.size(), 0) < 0) return 0;
+  std::uint64_t answered = ~number;
+  while (answered != number && recv(fd, data.data(), data.size(), 0) > 0)  // else one that was given up: it came late
+    std::memcpy(&answered, data.data(), sizeof answered);
+  return answered == number ? now_ns() - begin : 0;
+}
+
+int ping(const char* to) {
+  const int fd = datagram_socket();
+  const sockaddr_in address = address_of(to);
+  if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) fail(to);
+  std::vector<std::int64_t> times;
+  std::uint64_t asked = 0;
+  for (; stopping == 0; usleep(1000))
+    if (const std::int64_t time = round_trip(fd, asked++); time != 0) times.push_back(time);
+  std::ranges::sort(times);
+  const auto share = [&](std::size_t percent) { return times.empty() ? 0 : times[times.size() * percent / 100]; };
+  std::printf("{\"asked\": %" PRIu64 ", \"answered\": %zu, \"p50\": %" PRId64 ", \"p99\": %" PRId64 "}\n", asked,
+              times.size(), share(50), share(99));
+  return 0;
+}
+
 int probe() {
   const TwoCpus cpus;
   if (!cpus.both()) return std::fputs("netrx_rates_peer: probe: needs two CPUs\n", stderr), 2;
@@ -318,12 +436,15 @@ void stop_on_signals() {
 int run(int count, char** words) {
   const std::string verb = count > 1 ? words[1] : "";
   if (count == 2 && verb == "probe") return probe();
-  if (count != 4) return std::fputs(kUsage, stderr), 2;
+  if (count != (verb == "cpumap" ? 5 : 4)) return std::fputs(kUsage, stderr), 2;
   stop_on_signals();
+  if (verb == "cpumap") return spread_by_cpumap(words[2], std::atoi(words[3]), std::atoi(words[4]));
   pin(std::atoi(words[3]));
   if (verb == "send") return send(words[2]);
-  if (verb == "tpacket") return receive_packets(words[2]);
+  if (verb == "tpacket" || verb == "tpacket-wait") return receive_packets(words[2], verb == "tpacket");
   if (verb == "xdp") return receive_xdp(words[2]);
+  if (verb == "pong") return pong(words[2]);
+  if (verb == "ping") return ping(words[2]);
   return std::fputs(kUsage, stderr), 2;
 }
 

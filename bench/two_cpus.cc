@@ -25,7 +25,7 @@ void pin(int cpu) {
 }
 
 constexpr double kNearNs = 60;
-constexpr double kFarNs = 100;
+constexpr double kFarNs = 80;
 constexpr std::chrono::seconds kLongestRun{20};
 
 }  // namespace

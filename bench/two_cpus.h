@@ -14,7 +14,7 @@ std::int64_t now_ns();
 enum class Placement : std::uint8_t {
   single,   ///< one CPU only
   near,     ///< they share a cache: a line crosses in less than 60 ns
-  far,      ///< they don't: more than 100 ns
+  far,      ///< they don't: more than 80 ns
   unclear,  ///< in between, or it changed
   discarded,
 };

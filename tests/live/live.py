@@ -2,22 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """netrx as the wire between two network namespaces, under real programs. docs/live.md explains it.
 
-    usage: live.py [tap|tun|af_packet|af_xdp] [--table]
+    usage: live.py [tap|tun|af_packet|af_xdp] [the same, for the server's side] [--table]
 
 A client's namespace and a server's are joined by nothing but `netrx run`, which receives from each side's interface and
-sends by the other's. Checked: bytes (SHA-256 of a download, a CRC in every datagram), the order of every flow, and that
-every CPU worked. Needs root and iproute2; iperf3, nginx with curl, and dnsperf with dnsmasq are used where they are
-installed. Exit code 0, 1, or 77: skipped, with the reason. Everything it makes is in namespaces of its own and goes
-with them, also when it fails.
+sends by the other's. Both sides' are of one kind unless two are named (tun only with tun: it has no Ethernet). Checked:
+bytes (SHA-256 of a download, a CRC in every datagram), the order of every flow, and that every CPU worked. Needs root
+and iproute2; iperf3, nginx with curl, and dnsperf with dnsmasq are used where they are installed. Exit code 0, 1, or
+77: skipped, with the reason. Everything it makes is in namespaces of its own and goes with them, also when it fails.
 """
 
-import contextlib
-import errno
 import hashlib
 import json
 import os
 import shutil
-import signal
 import socket
 import struct
 import subprocess
@@ -27,10 +24,9 @@ import time
 import zlib
 from pathlib import Path
 
-NETRX = os.environ.get("NETRX", "build/release/cli/netrx")
+from wire import CLIENT, SERVER, Namespaces, dropped_at_ends, end_wire, iperf3, start_wire
+
 CPUS = sorted(os.sched_getaffinity(0))[:2]
-CLIENT, SERVER = "10.9.0.1", "10.9.0.2"
-PATIENCE = 60  # seconds that any one program may take
 
 
 def skip(reason):
@@ -38,125 +34,9 @@ def skip(reason):
     sys.exit(77)
 
 
-def sh(*words, **more):
-    return subprocess.run([str(word) for word in words], check=True, timeout=PATIENCE, text=True, **more)
-
-
-class Namespaces:
-    """Three namespaces with unlikely names, and every program that was started in them."""
-
-    def __init__(self):
-        self.stack = contextlib.ExitStack()
-        self.names = {role: f"netrx-{os.getpid()}-{role}" for role in ("client", "wire", "server")}
-
-    def __enter__(self):
-        for name in self.names.values():
-            sh("ip", "netns", "add", name)
-            self.stack.callback(subprocess.run, ["ip", "netns", "del", name])
-            for which in ("all", "default"):
-                self.run_in(name, "sysctl", "-qw", f"net.ipv6.conf.{which}.disable_ipv6=1")
-            self.run_in(name, "ip", "link", "set", "lo", "up")
-        return self
-
-    def __exit__(self, *why):
-        self.stack.close()
-
-    def run_in(self, name, *words, **more):
-        return sh("ip", "netns", "exec", name, *words, **more)
-
-    def run(self, role, *words, **more):
-        return self.run_in(self.names[role], *words, **more)
-
-    def start(self, role, *words, **more):
-        """A program that ends, at the latest, with this object."""
-        process = subprocess.Popen(["ip", "netns", "exec", self.names[role], *map(str, words)], text=True, **more)
-        self.stack.callback(self.end, process)
-        return process
-
-    @staticmethod
-    def end(process):
-        if process.poll() is None:
-            process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-    @contextlib.contextmanager
-    def inside(self, role):
-        """This thread's sockets are made in the namespace."""
-        with open("/proc/thread-self/ns/net") as here, open(f"/run/netns/{self.names[role]}") as there:
-            os_setns(there.fileno())
-            try:
-                yield
-            finally:
-                os_setns(here.fileno())
-
-
-def os_setns(fd):
-    import ctypes
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.setns(fd, 0x40000000) != 0:
-        raise OSError(ctypes.get_errno(), "setns")
-
-
-def wait_until(what, true):
-    deadline = time.monotonic() + 15
-    while not true():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what} did not happen within 15 s")
-        time.sleep(0.02)
-
-
-# ---- the wire ------------------------------------------------------------------------------------------------------
-
-def start_wire(spaces, kind, report):
-    """netrx between two interfaces, vm0 at the client and vm1 at the server."""
-    mask = f"{sum(1 << cpu for cpu in CPUS):x}"
-    devices = [f"{kind}:vm0", f"{kind}:vm1"]
-    if kind not in ("tap", "tun"):
-        for interface in ("vm0", "vm1"):  # a cable each, from the namespace of its program to netrx's
-            sh("ip", "-n", spaces.names["wire"], "link", "add", interface, "up", "type", "veth", "peer", "name",
-               interface, "netns", spaces.names["client" if interface == "vm0" else "server"])
-            spaces.run("wire", "ip", "link", "set", interface, "promisc", "on")
-    wire = spaces.start("wire", NETRX, "run", "--cpus", ",".join(map(str, CPUS)), "--irq-cpus", CPUS[0],
-                        "--rps-cpus", mask, "--netdev-max-backlog", 10000,
-                        "--dev", devices[0], "--dev", devices[1], "--sink", "vm0=vm1", "--sink", "vm1=vm0",
-                        "--json", report, stdout=subprocess.PIPE)
-    for interface, role, address in (("vm0", "client", CLIENT), ("vm1", "server", SERVER)):
-        wait_until(f"netrx making {interface}", lambda interface=interface: wire.poll() is not None or subprocess.run(
-            ["ip", "-n", spaces.names["wire"], "link", "show", "up", interface],
-            capture_output=True).stdout.strip() != b"")
-        if wire.poll() is not None:
-            raise RuntimeError(f"netrx ended with {wire.returncode}")
-        if kind in ("tap", "tun"):
-            sh("ip", "-n", spaces.names["wire"], "link", "set", interface, "netns", spaces.names[role])
-        peer = ["peer", SERVER if address == CLIENT else CLIENT] if kind == "tun" else []
-        sh("ip", "-n", spaces.names[role], "address", "add", address + ("" if peer else "/24"), *peer,
-           "dev", interface)
-        sh("ip", "-n", spaces.names[role], "link", "set", interface, "up")
-        if kind == "af_xdp":  # XDP sees frames as they are on the wire, and a veth's are unfinished: it has no wire
-            spaces.run(role, "ethtool", "-K", interface, "tx", "off", "tso", "off", "gso", "off",
-                       stdout=subprocess.DEVNULL)
-    # An interface that is there does not tell that netrx listens to it yet; a refusal from the far end does.
-    wait_until("a first answer through netrx", lambda: wire.poll() is not None or answered(spaces))
-    if wire.poll() is not None:
-        raise RuntimeError(f"netrx ended with {wire.returncode}")
-    return wire
-
-
-def answered(spaces):
-    with spaces.inside("client"):
-        probe = socket.socket()
-    with probe:
-        probe.settimeout(1)
-        return probe.connect_ex((SERVER, 9)) == errno.ECONNREFUSED
-
-
 # ---- what goes over it ---------------------------------------------------------------------------------------------
 
-def datagrams(spaces):
+def datagrams(spaces, lost):
     """64 flows of numbered datagrams, each with its CRC: whatever comes is intact, and no flow comes out of order."""
     flows, each = 64, 300
     with spaces.inside("server"):
@@ -189,12 +69,15 @@ def datagrams(spaces):
         for flow, client in enumerate(clients):
             body = bytes((flow + number + i) & 0xff for i in range(100 + flow * 7))
             client.send(struct.pack("!III", flow, number, zlib.crc32(body)) + body)
-        take(block=False)
-        time.sleep(0.001)  # an interface's queue holds 500
+        deadline = time.monotonic() + 1
+        while (number + 1) * flows - seen > 256 and time.monotonic() < deadline:  # an interface's queue holds 500
+            take(block=False)
+            time.sleep(0.001)
     take(block=True)
     for one in [server, *clients]:
         one.close()
     assert seen >= flows * each * 9 // 10, f"only {seen} of {flows * each} datagrams came"
+    lost["datagrams"] = flows * each - seen
     return f"{seen:,} of {flows * each:,} datagrams of {flows} flows, intact and in order"
 
 
@@ -224,18 +107,31 @@ def download(spaces, folder):
 def bandwidth(spaces, reverse):
     if not shutil.which("iperf3"):
         return "skipped: iperf3 is not installed"
-    server = spaces.start("server", "iperf3", "-s", "-1", stdout=subprocess.DEVNULL)
-    time.sleep(0.3)
-    answer = spaces.run("client", "iperf3", "-c", SERVER, "-t", 3, "-P", 4, "-J", *(["-R"] if reverse else []),
-                        stdout=subprocess.PIPE)
-    spaces.end(server)
-    sums = json.loads(answer.stdout)["end"]
+    sender = "server" if reverse else "client"
+    before = tcp_counters(spaces, sender)
+    sums = iperf3(spaces, "-t", 3, "-P", 4, *(["-R"] if reverse else []))
+    after = tcp_counters(spaces, sender)
     rate = sums["sum_received"]["bits_per_second"] / 1e9
     assert rate > 0.01, f"{rate} Gbit/s"
-    return f"{rate:.2f} Gbit/s over 4 connections, {sums['sum_sent']['retransmits']} retransmissions"
+    again, needless, timeouts = (after[name] - before[name] for name in (
+        "RetransSegs", "TCPDSACKRecvSegs", "TCPTimeouts"))
+    return (f"{rate:.2f} Gbit/s over 4 connections, {again} retransmissions"
+            + (f" ({needless} of what had come already, {timeouts} timeouts)" if again else ""))
 
 
-def queries(spaces, folder):
+def tcp_counters(spaces, role):
+    """What nstat shows of a namespace's TCP. Kernel: struct tcp_mib, enum of LINUX_MIB_*."""
+    found = {}
+    with spaces.inside(role):
+        for file in ("snmp", "netstat"):
+            lines = Path(f"/proc/thread-self/net/{file}").read_text().splitlines()
+            for names, values in zip(lines[::2], lines[1::2]):
+                if names.startswith("Tcp"):
+                    found |= zip(names.split()[1:], map(int, values.split()[1:]))
+    return found
+
+
+def queries(spaces, folder, lost):
     """dnsperf to dnsmasq."""
     if not (shutil.which("dnsperf") and shutil.which("dnsmasq")):
         return "skipped: dnsperf or dnsmasq is not installed"
@@ -250,13 +146,25 @@ def queries(spaces, folder):
     numbers = {line.split(":")[0].strip(): line.split(":")[1].split()[0] for line in answer.splitlines()
                if line.strip().startswith(("Queries completed", "Queries lost", "Queries per second"))}
     assert int(numbers["Queries completed"]) > 100, answer
+    lost["queries"] = int(numbers["Queries lost"])
     return f"{float(numbers['Queries per second']):,.0f} answers a second, {numbers['Queries lost']} queries lost"
 
 
 # ---- the whole -----------------------------------------------------------------------------------------------------
 
-def judge(report):
-    result = json.loads(report.read_text())
+def drops(result, at_ends, lost):
+    """Where packets ended early. What netrx and the rings in front of it dropped must all be datagrams, which nobody
+    sends again: then no segment of TCP was sent again because of them."""
+    rings = sum(queue["rx_missed_errors"] for device in result["devices"] for queue in device["queues"])
+    inside = result["conservation"]["dropped"] + sum(sink["segments_lost"] for sink in result["sinks"])
+    refused = sum(queue["tx_errors"] for sink in result["sinks"] for queue in sink["queues"])
+    caused = max(0, rings + inside + refused - sum(lost.values()))
+    text = f"{at_ends} by the ends' interfaces, {rings} by full rings, {inside} in netrx, {refused} refused behind it"
+    assert caused == 0, f"dropped: {text}; TCP had to send {caused} again ({sum(lost.values())} lost datagrams apart)"
+    return f"{text}; retransmissions caused by netrx: {caused}"
+
+
+def judge(result):
     failed = [check for check in result["checks"] if not check["holds"]]
     assert not failed, failed
     shares = {cpu["cpu"]: cpu["processed"] for cpu in result["cpus"]}
@@ -266,37 +174,50 @@ def judge(report):
             + f"; sent {sent}; late {result['order']['late']}")
 
 
-def main(kind):
+def check_needs(kinds):
     if os.geteuid() != 0:
         skip("needs root for network namespaces")
     if not shutil.which("ip"):
         skip("needs Debian's iproute2")
-    if kind in ("tap", "tun") and not os.path.exists("/dev/net/tun"):
+    if {"tap", "tun"} & set(kinds) and not os.path.exists("/dev/net/tun"):
         skip("needs /dev/net/tun (modprobe tun)")
-    if kind == "af_xdp" and not shutil.which("ethtool"):
+    if "af_xdp" in kinds and not shutil.which("ethtool"):
         skip("needs Debian's ethtool")
+
+
+def main(kinds):
+    check_needs(kinds)
     with tempfile.TemporaryDirectory(prefix="netrx-live-") as name, Namespaces() as spaces:
         folder = Path(name)
         report = folder / "report.json"
-        wire = start_wire(spaces, kind, report)
-        print(f"client {CLIENT} -- vm0 -- netrx run -- vm1 -- server {SERVER}   ({kind})")
-        for title, test in (("datagrams", lambda: datagrams(spaces)), ("download", lambda: download(spaces, folder)),
+        wire = start_wire(spaces, kinds, "--cpus", ",".join(map(str, CPUS)), "--irq-cpus", CPUS[0], "--rps-cpus",
+                          f"{sum(1 << cpu for cpu in CPUS):x}", "--netdev-max-backlog", 10000, "--json", report)
+        lost = {}  # what, and how many packets of it at most
+        print(f"client {CLIENT} -- {kinds[0]}:vm0 -- netrx run -- {kinds[1]}:vm1 -- server {SERVER}")
+        for title, test in (("datagrams", lambda: datagrams(spaces, lost)),
+                            ("download", lambda: download(spaces, folder)),
                             ("iperf3 to the server", lambda: bandwidth(spaces, False)),
                             ("iperf3 to the client", lambda: bandwidth(spaces, True)),
-                            ("dnsperf", lambda: queries(spaces, folder))):
+                            ("dnsperf", lambda: queries(spaces, folder, lost))):
             print(f"  {title:<21} {test()}", flush=True)
-        wire.send_signal(signal.SIGINT)
-        wire.wait(20)
-        table = wire.stdout.read()
-        if wire.returncode != 130:
-            print(table)
-            raise AssertionError(f"netrx ended with {wire.returncode}")
-        print(f"  {'netrx':<21} {judge(report)}")
+        at_ends = dropped_at_ends(spaces)
+        table = end_wire(wire)
+        result = json.loads(report.read_text())
+        print(f"  {'netrx':<21} {judge(result)}")
+        print(f"  {'dropped':<21} {drops(result, at_ends, lost)}")
         if "--table" in sys.argv:
             print(table)
     return 0
 
 
+def parse(words):
+    """The kinds of device at the client and at the server."""
+    kinds = [word for word in words if not word.startswith("--")] or ["tap"]
+    known = {"tap", "tun", "af_packet", "af_xdp"}
+    if len(kinds) > 2 or not set(kinds) <= known or (len(kinds) == 2 and kinds.count("tun") == 1):
+        sys.exit(__doc__)
+    return kinds[0], kinds[-1]
+
+
 if __name__ == "__main__":
-    kinds = [word for word in sys.argv[1:] if not word.startswith("--")] or ["tap"]
-    sys.exit(main(kinds[0]))
+    sys.exit(main(parse(sys.argv[1:])))
