@@ -41,7 +41,7 @@ class VhostUserDevice final : public NetDevice {
  public:
   explicit VhostUserDevice(const VhostUserOptions& options)
       : options_(options), stop_(vhost::make_eventfd()), sides_(options.wishes.queues) {
-    for (auto& side : sides_) ends_.push_back({&side.rx.counters(), &side.rx.rx_stats(), side.rx.call()});
+    for (auto& side : sides_) ends_.push_back({&side.counters, &side.rx.rx_stats(), side.rx.irq_fd()});
   }
   ~VhostUserDevice() override {
     vhost::signal(stop_.get());
@@ -68,6 +68,7 @@ class VhostUserDevice final : public NetDevice {
 
  private:
   struct Side {
+    vhost::QueueCounters counters;
     vhost::RxSide rx;
     vhost::TxSide tx;
   };
@@ -180,7 +181,7 @@ void VhostUserDevice::serve(FrontEnd& front) {
   }
   for (std::size_t i = 0; i < sides_.size(); ++i) {
     sides_[i].tx.attach(front.pairs()[i]);
-    sides_[i].rx.attach(front.pairs()[i]);
+    sides_[i].rx.attach(*front.pairs()[i].rx, front.pairs()[i].rx_kick);
   }
   watch(front);
   if (front.fault() != virtio::RingFault::none)
@@ -205,7 +206,7 @@ void VhostUserDevice::drain_and_detach() {
   constexpr int kRounds = 500;
   for (Side& side : sides_) {
     if (!options_.reconnect) side.rx.end();
-    vhost::signal(side.rx.call());
+    vhost::signal(side.rx.irq_fd());
   }
   for (int round = 0; round < kRounds; ++round) {
     if (std::ranges::none_of(sides_, [](Side& side) { return side.rx.has_work(); })) break;
@@ -220,7 +221,7 @@ void VhostUserDevice::drain_and_detach() {
 
 std::string VhostUserDevice::remark() const {
   std::uint64_t drops = 0;
-  for (const Side& side : sides_) drops += side.rx.counters().rx.drops.read();
+  for (const Side& side : sides_) drops += side.counters.rx.drops.read();
   std::string text;
   const auto say = [&text](const std::string& what) { text += (text.empty() ? "" : "; ") + what; };
   const std::lock_guard lock(mutex_);
