@@ -12,16 +12,9 @@ import tempfile
 import time
 import unittest
 
-NETRX = os.environ["NETRX"]
+from live import NETRX, wait_until
+
 PATIENCE = 20  # seconds
-
-
-def wait_until(what, true):
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        if time.monotonic() > deadline:
-            raise TimeoutError(what)
-        time.sleep(0.02)
 
 
 def ip(*words):

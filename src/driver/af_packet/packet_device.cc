@@ -68,7 +68,6 @@ class PacketDevice final : public NetDevice {
   std::vector<std::unique_ptr<PacketTxQueue>> tx_;
 };
 
-/// `receives`: with rings; a sender needs none.
 Result<std::unique_ptr<NetDevice>> open_packet_device(DeviceArguments& arguments, std::size_t queues, bool receives) {
   constexpr int kFanouts[] = {PACKET_FANOUT_HASH, PACKET_FANOUT_CPU, PACKET_FANOUT_LB, PACKET_FANOUT_QM};
   PacketRequest request{.interface = arguments.argument()};
@@ -103,24 +102,15 @@ Result<std::unique_ptr<NetDevice>> open_packet_device(DeviceArguments& arguments
 }  // namespace
 
 DeviceKind packet_device_kind() {
-  DeviceKind kind{.name = "af_packet",
-                  .argument = "INTERFACE",
-                  .summary = "what an interface receives, beside the kernel; as --sink: sends by it",
-                  .keys = live_keys(),
-                  .open = [](DeviceArguments& arguments) { return open_packet_device(arguments, 1, true); },
-                  .wrap = {}};
-  kind.open_sink = [](DeviceArguments& arguments, std::size_t queues) {
-    return open_packet_device(arguments, queues, false);
-  };
-  const std::initializer_list<DeviceKey> more = {
-      {"fanout", "hash|cpu|lb|qm", "how the kernel spreads frames over the queues (default hash: by flow)"},
-      {"rxhash", "on|off", "packets carry the kernel's flow hash (default off)"},
-      {"promisc", "on|off", "also frames for other addresses (default off)"},
-      {"blocks", "N", "blocks of 256 KiB in each queue's ring (default 64)"},
-      {"block-timeout", "TIME", "how long a block waits to be filled, whole milliseconds (default 1ms)"},
-      {"qdisc_bypass", "on|off", "sends past the interface's queue discipline (default off)"}};
-  kind.keys.insert(kind.keys.end(), more);
-  return kind;
+  return live_device_kind(
+      "af_packet", "what an interface receives, beside the kernel; as --sink: sends by it",
+      {{"fanout", "hash|cpu|lb|qm", "how the kernel spreads frames over the queues (default hash: by flow)"},
+       {"rxhash", "on|off", "packets carry the kernel's flow hash (default off)"},
+       {"promisc", "on|off", "also frames for other addresses (default off)"},
+       {"blocks", "N", "blocks of 256 KiB in each queue's ring (default 64)"},
+       {"block-timeout", "TIME", "how long a block waits to be filled, whole milliseconds (default 1ms)"},
+       {"qdisc_bypass", "on|off", "sends past the interface's queue discipline (default off)"}},
+      open_packet_device);
 }
 
 }  // namespace netrx

@@ -96,7 +96,7 @@ XdpRequest read_request(DeviceArguments& arguments, bool receives) {
   return request;
 }
 
-Result<std::unique_ptr<NetDevice>> open_xdp_device(DeviceArguments& arguments, bool receives) {
+Result<std::unique_ptr<NetDevice>> open_xdp_device(DeviceArguments& arguments, std::size_t /*queues*/, bool receives) {
   const XdpRequest request = read_request(arguments, receives);
   const std::string& interface = request.socket.interface;
   const LiveOptions live = read_live_options(arguments, interface, 1);
@@ -127,21 +127,16 @@ Result<std::unique_ptr<NetDevice>> open_xdp_device(DeviceArguments& arguments, b
 }  // namespace
 
 void add_af_xdp_devices(DeviceCatalog& catalog) {
-  DeviceKind kind{.name = "af_xdp",
-                  .argument = "INTERFACE[:QUEUE]",
-                  .summary = "a driver's receive queue, before the kernel's stack; as --sink: sends by it",
-                  .keys = live_keys(),
-                  .open = [](DeviceArguments& arguments) { return open_xdp_device(arguments, true); },
-                  .wrap = {}};
-  kind.open_sink = [](DeviceArguments& arguments, std::size_t) { return open_xdp_device(arguments, false); };
-  const std::initializer_list<DeviceKey> more = {
-      {"match", "all|udp|tcp[:PORT]", "what is received; the rest goes on to the kernel (default all)"},
-      {"mode", "auto|native|generic", "where the XDP program runs (default auto: native where the driver can)"},
-      {"zerocopy", "auto|on|off", "whether the driver writes into netrx's memory itself (default auto)"},
-      {"frames", "N", "frames of 4 KiB to receive into, a power of two (default 4096)"},
-      {"busy-poll", "on|off", "the kernel's own preferred busy polling (default off)"},
-      {"replace", "on|off", "takes the place of an XDP program that is attached already (default off)"}};
-  kind.keys.insert(kind.keys.end(), more);
+  DeviceKind kind = live_device_kind(
+      "af_xdp", "a driver's receive queue, before the kernel's stack; as --sink: sends by it",
+      {{"match", "all|udp|tcp[:PORT]", "what is received; the rest goes on to the kernel (default all)"},
+       {"mode", "auto|native|generic", "where the XDP program runs (default auto: native where the driver can)"},
+       {"zerocopy", "auto|on|off", "whether the driver writes into netrx's memory itself (default auto)"},
+       {"frames", "N", "frames of 4 KiB to receive into, a power of two (default 4096)"},
+       {"busy-poll", "on|off", "the kernel's own preferred busy polling (default off)"},
+       {"replace", "on|off", "takes the place of an XDP program that is attached already (default off)"}},
+      open_xdp_device);
+  kind.argument = "INTERFACE[:QUEUE]";
   catalog.add(std::move(kind));
 }
 

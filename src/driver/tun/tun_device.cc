@@ -61,7 +61,7 @@ class TunDevice final : public NetDevice {
   std::vector<std::unique_ptr<TunTxQueue>> tx_;
 };
 
-Result<std::unique_ptr<NetDevice>> open_tun_device(DeviceArguments& arguments, bool ethernet, std::size_t queues) {
+Result<std::unique_ptr<NetDevice>> open_tun_device(DeviceArguments& arguments, std::size_t queues, bool ethernet) {
   TunRequest request{.interface = arguments.argument(), .ethernet = ethernet};
   const LiveOptions live = read_live_options(arguments, request.interface, queues);
   request.queues = live.queues;
@@ -75,19 +75,14 @@ Result<std::unique_ptr<NetDevice>> open_tun_device(DeviceArguments& arguments, b
 }
 
 DeviceKind kind_of(bool ethernet) {
-  DeviceKind kind{.name = ethernet ? "tap" : "tun",
-                  .argument = "INTERFACE",
-                  .summary = ethernet ? "the far end of a TAP interface, which is made if there is none"
-                                      : "the same of a TUN interface: packets without a link header",
-                  .keys = live_keys(),
-                  .open = [ethernet](DeviceArguments& arguments) { return open_tun_device(arguments, ethernet, 1); },
-                  .wrap = {}};
-  kind.open_sink = [ethernet](DeviceArguments& arguments, std::size_t queues) {
-    return open_tun_device(arguments, ethernet, queues);
-  };
-  kind.keys.push_back({"vnet_hdr", "on|off", "checksums and large packets cross unmade and uncut (default on)"});
-  kind.keys.push_back({"persist", "on|off", "the interface stays when netrx ends (default off)"});
-  return kind;
+  return live_device_kind(ethernet ? "tap" : "tun",
+                          ethernet ? "the far end of a TAP interface, which is made if there is none"
+                                   : "the same of a TUN interface: packets without a link header",
+                          {{"vnet_hdr", "on|off", "checksums and large packets cross unmade and uncut (default on)"},
+                           {"persist", "on|off", "the interface stays when netrx ends (default off)"}},
+                          [ethernet](DeviceArguments& arguments, std::size_t queues, bool /*receives*/) {
+                            return open_tun_device(arguments, queues, ethernet);
+                          });
 }
 
 }  // namespace
