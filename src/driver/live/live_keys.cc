@@ -15,7 +15,10 @@ DeviceKind live_device_kind(std::string name, std::string summary, const std::in
                   .summary = std::move(summary),
                   .keys = {{"queues", "N", "receive and send queues (default 1; as --sink: one a CPU)"},
                            {"name", "NAME", "what the device is called (default: as the interface)"},
-                           {"count", "N", "ends when N frames have come (default: never)"}},
+                           {"count", "N", "ends when N frames have come (default: never)"},
+                           {"reconnect", "on|off",
+                            "wait for an interface that was deleted; off: then the device ends (default on; off with "
+                            "count=N)"}},
                   .open = [open](DeviceArguments& arguments) { return open(arguments, 1, true); },
                   .wrap = {}};
   kind.open_sink = [open](DeviceArguments& arguments, std::size_t queues) { return open(arguments, queues, false); };
@@ -31,6 +34,7 @@ LiveOptions read_live_options(DeviceArguments& arguments, const std::string& int
   options.queues = arguments.number("queues", queues, 1, 256);
   options.frames =
       arguments.given("count") ? arguments.number("count", 1, 1, std::uint64_t{1} << 62) : FrameLimit::kForever;
+  options.reconnect = arguments.on_off("reconnect", !arguments.given("count"));
   return options;
 }
 

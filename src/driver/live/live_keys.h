@@ -16,6 +16,7 @@ struct LiveOptions {
   std::string name;  ///< the interface's unless given
   std::size_t queues = 1;
   std::uint64_t frames = 0;  ///< FrameLimit's
+  bool reconnect = true;     ///< an interface that went is waited for; else the device is at its end
 };
 
 /// Opens one kind of device on an interface. `queues`: unless its keys say otherwise; `receives`: false for one that
