@@ -146,7 +146,7 @@ TEST_F(XdpDeviceTest, SeveralQueuesAreSeveralSockets) {
 }
 
 TEST_F(XdpDeviceTest, EndsWhenTheInterfaceIsDeleted) {
-  const auto device = open("af_xdp:v0");
+  const auto device = open("af_xdp:v0,reconnect=off");
   RxQueue& queue = device->queue(0);
   EXPECT_FALSE(queue.irq_take(std::chrono::seconds(1)));
   EXPECT_LE(queue.next_attention(std::chrono::seconds(1)), std::chrono::milliseconds(1100));
@@ -160,6 +160,57 @@ TEST_F(XdpDeviceTest, EndsWhenTheInterfaceIsDeleted) {
   EXPECT_EQ(queue.poll(context, batch, 64), 0u);
   EXPECT_TRUE(queue.exhausted());
   EXPECT_THAT(device->remark(), HasSubstr("v0 is gone"));
+}
+
+TEST_F(XdpDeviceTest, TakesAnInterfaceThatComesBack) {
+  const Place place{kLayWire, "v0", "v1"};
+  expect_to_survive_deletion("af_xdp:v0,frames=64,mode=native", place);
+  expect_to_survive_deletion("af_xdp:v0,frames=64,mode=generic", place);
+}
+
+TEST_F(XdpDeviceTest, ASenderTakesAnInterfaceThatComesBack) {
+  const auto device = xdp_catalog().open_sink("af_xdp:v0", 1).value();
+  shell("ip link del v0");
+  ASSERT_TRUE(poll_until(*device, [&] { return says(*device, "is gone; it will be taken again"); }));
+  OwnPacket packet(live_frame(1));
+  for (int i = 0; i < 3; ++i) send_all(device->tx_queue(0), std::array{&packet.packet});
+  lay_wire();
+  ASSERT_TRUE(poll_until(*device, [&] { return says(*device, "was gone and was taken again"); }));
+  EXPECT_EQ(device->tx_queue(0).stats().tx_errors.load(), 3u) << "what waited for the one that went is not sent";
+  RawSocket peer("v1");
+  for (std::uint32_t i = 0; i < 2000; ++i) {
+    OwnPacket next(live_frame(i));
+    send_all(device->tx_queue(0), std::array{&next.packet});
+    ASSERT_EQ(peer.receive(), live_frame(i));
+  }
+}
+
+TEST_F(XdpDeviceTest, FollowsAnInterfaceThatIsRenamed) {
+  const auto device = open("af_xdp:v0");
+  shell("ip link set v0 down && ip link set v0 name other && ip link set other up");
+  EXPECT_TRUE(says(*device, "v0 is called other now"));
+  std::this_thread::sleep_for(std::chrono::milliseconds(150));  // somebody looked whether it is gone
+  expect_frames_both_ways(*device, {"", "other", "v1"});
+}
+
+TEST_F(XdpDeviceTest, SurvivesAnotherMtu) {
+  for (const char* mode : {"native", "generic"}) {
+    const auto device = open(std::string("af_xdp:v0,mode=") + mode);
+    for (const std::size_t mtu : {1000, 3000}) {
+      const std::string number = std::to_string(mtu);
+      shell("ip link set v0 mtu " + number + " && ip link set v1 mtu " + number);
+      EXPECT_EQ(device->remark(), "v0 has MTU " + number + ", it had 1500");
+      const FrameBytes frame(mtu + 14, 7);
+      RawSocket peer("v1");
+      peer.send(frame);
+      EXPECT_EQ(receive(*device, 1), (std::vector<FrameBytes>{frame})) << mode << mtu;
+      OwnPacket packet(frame);
+      send_all(device->tx_queue(0), std::array{&packet.packet});
+      EXPECT_EQ(peer.receive(), frame) << mode << mtu;
+    }
+    shell("ip link set v0 mtu 1500 && ip link set v1 mtu 1500");
+    EXPECT_EQ(device->remark(), "");
+  }
 }
 
 TEST_F(XdpDeviceTest, SaysWhatIsMissing) {

@@ -2,15 +2,14 @@
 #include "driver/vhost_user/vhost_user_device.h"
 
 #include <poll.h>
-#include <pthread.h>
 
 #include <algorithm>
 #include <array>
 #include <condition_variable>
-#include <csignal>
 #include <mutex>
 #include <thread>
 
+#include "driver/live/helper_thread.h"
 #include "driver/queue_options.h"
 #include "driver/vhost_user/queues.h"
 
@@ -117,16 +116,7 @@ Result<void> VhostUserDevice::start() {
       std::this_thread::sleep_for(back_off.next());
     }
   }
-  // A thread inherits the mask: the program's signals are the program's, and the kernel hands one to any thread that
-  // has it unblocked, though all that expect it wait with it blocked (signalfd).
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this, first = std::move(front)]() mutable {
-    pthread_setname_np(pthread_self(), "netrx/vhost");
-    run(std::move(first));
-  });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  thread_ = start_helper_thread("netrx/vhost", [this, first = std::move(front)]() mutable { run(std::move(first)); });
   return {};
 }
 
