@@ -18,9 +18,7 @@ namespace {
 struct XdpRequest {
   XdpSocketRequest socket;  ///< of the first queue
   std::size_t queues = 1;
-  XdpMatch match;
-  XdpMode mode = XdpMode::automatic;
-  bool replace = false;
+  XdpAttachment program;
 
   bool receives() const { return socket.rx_frames != 0; }
 };
@@ -34,7 +32,7 @@ struct XdpFiles {
 Result<XdpFiles> open_files(const XdpRequest& request, std::span<const std::unique_ptr<XdpMemory>> memories) {
   XdpFiles files;
   if (request.receives()) {
-    auto attached = XdpProgram::attach(request.socket.interface, request.match, request.mode, request.replace);
+    auto attached = XdpProgram::attach(request.program);
     if (!attached) return std::unexpected(attached.error());
     files.program = std::move(*attached);
   }
@@ -57,13 +55,13 @@ class XdpDevice final : public LiveDeviceOf<XdpRxQueue, XdpTxQueue> {
       : LiveDeviceOf(request.socket.interface, live, true),
         request_(request),
         memories_(std::move(memories)),
+        no_metadata_(files.program.no_metadata),
         files_(std::move(files)) {
-    const XdpSocketRequest& frames = request_.socket;
     for (std::size_t i = 0; i < request_.queues; ++i) {
       XdpMemory& memory = *memories_[i];
       XdpSocket& socket = *files_.sockets[i];
-      if (request_.receives()) rx_.push_back(std::make_unique<XdpRxQueue>(memory, frames.rx_frames, socket, life_));
-      tx_.push_back(std::make_unique<XdpTxQueue>(memory, frames.rx_frames, frames.tx_frames, socket));
+      if (request_.receives()) rx_.push_back(std::make_unique<XdpRxQueue>(memory, socket, has_metadata(), life_));
+      tx_.push_back(std::make_unique<XdpTxQueue>(memory, socket));
     }
     follow();
   }
@@ -86,12 +84,17 @@ class XdpDevice final : public LiveDeviceOf<XdpRxQueue, XdpTxQueue> {
     if (!files) return std::unexpected(files.error());
     files_ = std::move(*files);
     for (std::size_t i = 0; i < tx_.size(); ++i) tx_[i]->resume_with(*files_.sockets[i]);
-    for (std::size_t i = 0; i < rx_.size(); ++i) rx_[i]->resume_with(*files_.sockets[i]);
+    for (std::size_t i = 0; i < rx_.size(); ++i) rx_[i]->resume_with(*files_.sockets[i], has_metadata());
     return {};
   }
+  std::string more_remarks() const override {
+    return no_metadata_.empty() ? std::string() : "packets carry no hash of the driver's: " + no_metadata_;
+  }
+  bool has_metadata() const { return files_.program.functions.any(); }
 
   const XdpRequest request_;
   const std::vector<std::unique_ptr<XdpMemory>> memories_;  ///< by queue
+  const std::string no_metadata_;                           ///< why not; empty: it was not wanted, or is there
   XdpFiles files_;
 };
 
@@ -111,16 +114,21 @@ XdpRequest read_request(DeviceArguments& arguments, bool receives) {
   if (!split_queue(arguments.argument(), request.socket.interface, request.socket.queue))
     arguments.refuse("INTERFACE", arguments.argument() + ": write INTERFACE or INTERFACE:QUEUE, as in eth0:1");
   const auto match = XdpMatch::parse(arguments.text("match", "all"));
+  XdpAttachment& program = request.program;
+  program.interface = request.socket.interface;
   if (match)
-    request.match = *match;
+    program.match = *match;
   else
     arguments.refuse("match", match.error().text);
   constexpr XdpMode kModes[] = {XdpMode::automatic, XdpMode::native, XdpMode::generic};
-  request.mode = kModes[arguments.choice("mode", 0, {"auto", "native", "generic"})];
+  program.mode = kModes[arguments.choice("mode", 0, {"auto", "native", "generic"})];
   constexpr ZeroCopy kZeroCopy[] = {ZeroCopy::automatic, ZeroCopy::on, ZeroCopy::off};
   request.socket.zero_copy = kZeroCopy[arguments.choice("zerocopy", 0, {"auto", "on", "off"})];
   request.socket.busy_poll = arguments.on_off("busy-poll", false);
-  request.replace = arguments.on_off("replace", false);
+  using Metadata = XdpAttachment::Metadata;
+  constexpr Metadata kMetadata[] = {Metadata::automatic, Metadata::on, Metadata::off};
+  program.metadata = kMetadata[arguments.choice("metadata", 0, {"auto", "on", "off"})];
+  program.replace = arguments.on_off("replace", false);
   const std::uint64_t frames = arguments.number("frames", request.socket.rx_frames, 64, 65536);
   if ((frames & (frames - 1)) != 0) arguments.refuse("frames", "give a power of two");
   request.socket.rx_frames = receives ? static_cast<std::uint32_t>(frames) : 0;
@@ -155,6 +163,7 @@ void add_af_xdp_devices(DeviceCatalog& catalog) {
       {{"match", "all|udp|tcp[:PORT]", "what is received; the rest goes on to the kernel (default all)"},
        {"mode", "auto|native|generic", "where the XDP program runs (default auto: native where the driver can)"},
        {"zerocopy", "auto|on|off", "whether the driver writes into netrx's memory itself (default auto)"},
+       {"metadata", "auto|on|off", "hash, VLAN tag and time stamp of the driver's, Linux 6.3 (default auto)"},
        {"frames", "N", "frames of 4 KiB to receive into, a power of two (default 4096)"},
        {"busy-poll", "on|off", "the kernel's own preferred busy polling (default off)"},
        {"replace", "on|off", "takes the place of an XDP program that is attached already (default off)"}},

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <utility>
 
+#include "driver/af_xdp/xdp_metadata.h"
 #include "driver/live/frame_pieces.h"
 #include "driver/live/interface.h"
 
@@ -23,15 +24,16 @@ constexpr Nanos kHungry = std::chrono::microseconds(100);     // for frames that
 
 // -- receive
 
-XdpRxQueue::XdpRxQueue(const XdpMemory& memory, std::uint32_t frames, XdpSocket& socket, LiveLife& life)
+XdpRxQueue::XdpRxQueue(const XdpMemory& memory, XdpSocket& socket, bool metadata, LiveLife& life)
     : LiveRxQueue(socket.fd(), life),
       memory_(memory),
-      frames_(frames),
+      frames_(socket.request().rx_frames),
       socket_(&socket),
-      home_(frames),
-      kernels_(frames, 0) {
-  free_.reserve(frames);
-  for (std::uint32_t id = 0; id < frames; ++id) free_.push_back(id);
+      metadata_(metadata),
+      home_(frames_),
+      kernels_(frames_, 0) {
+  free_.reserve(frames_);
+  for (std::uint32_t id = 0; id < frames_; ++id) free_.push_back(id);
   refill();
 }
 
@@ -43,9 +45,10 @@ void XdpRxQueue::suspend() {
   with_kernel_.store(0, std::memory_order_relaxed);
 }
 
-void XdpRxQueue::resume_with(XdpSocket& socket) {
+void XdpRxQueue::resume_with(XdpSocket& socket, bool metadata) {
   const std::lock_guard lock(mutex_);
   socket_ = &socket;
+  metadata_ = metadata;
   drops_ = 0;
   gone_ = false;
   refill();
@@ -96,6 +99,7 @@ void XdpRxQueue::give_out(Packet& packet, const xdp_desc& descriptor) {
   packet.len = descriptor.len;
   packet.mac_header = static_cast<std::uint16_t>(packet.headroom());
   packet.rx_seq = rx_seq_++;
+  if (metadata_) read_xdp_metadata(packet);
 }
 
 std::size_t XdpRxQueue::receive(PollContext& context, PacketBatch& batch, std::size_t wanted) {
@@ -143,9 +147,9 @@ void XdpRxQueue::look_for_trouble(Nanos now) {
 
 // -- transmit
 
-XdpTxQueue::XdpTxQueue(const XdpMemory& memory, std::uint32_t first, std::uint32_t frames, XdpSocket& socket)
-    : memory_(memory), first_(first), frames_(frames), socket_(&socket) {
-  free_.reserve(frames);
+XdpTxQueue::XdpTxQueue(const XdpMemory& memory, XdpSocket& socket)
+    : memory_(memory), first_(socket.request().rx_frames), frames_(socket.request().tx_frames), socket_(&socket) {
+  free_.reserve(frames_);
   free_all();
 }
 

@@ -19,7 +19,8 @@ namespace netrx {
 /// memory that both sockets share with the kernel.
 class XdpRxQueue final : public LiveRxQueue {
  public:
-  XdpRxQueue(const XdpMemory& memory, std::uint32_t frames, XdpSocket& socket, LiveLife& life);
+  /// `metadata`: a program puts XdpMetadata in front of frames.
+  XdpRxQueue(const XdpMemory& memory, XdpSocket& socket, bool metadata, LiveLife& life);
 
   /// Unlike the other live devices nobody announces that the interface is gone, or that frames came home to a queue
   /// that the kernel has none of: it is looked at from time to time.
@@ -27,7 +28,7 @@ class XdpRxQueue final : public LiveRxQueue {
 
   /// A lost queue lets go of its socket, which may then be closed.
   void suspend();
-  void resume_with(XdpSocket& socket);
+  void resume_with(XdpSocket& socket, bool metadata);
 
  protected:
   std::size_t receive(PollContext& context, PacketBatch& batch, std::size_t wanted) override;
@@ -44,6 +45,7 @@ class XdpRxQueue final : public LiveRxQueue {
   const XdpMemory& memory_;
   const std::uint32_t frames_;
   XdpSocket* socket_;  ///< null: suspended
+  bool metadata_;
   FrameReturns home_;
   std::vector<std::uint32_t> free_;            ///< frames that are neither the kernel's nor a packet's
   std::vector<std::uint8_t> kernels_;          ///< by frame: in the fill ring or filled
@@ -57,8 +59,7 @@ class XdpRxQueue final : public LiveRxQueue {
 /// Copies packets into the socket's frames: the device gathers nothing and completes nothing.
 class XdpTxQueue final : public LiveTxQueue {
  public:
-  /// The `frames` behind those with numbers below `first` are this queue's.
-  XdpTxQueue(const XdpMemory& memory, std::uint32_t first, std::uint32_t frames, XdpSocket& socket);
+  XdpTxQueue(const XdpMemory& memory, XdpSocket& socket);
 
   void xmit_kick() override;
 

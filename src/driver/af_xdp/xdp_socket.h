@@ -56,6 +56,7 @@ class XdpSocket {
   XdpSocket& operator=(const XdpSocket&) = delete;
 
   int fd() const { return xsk_socket__fd(socket_); }
+  const XdpSocketRequest& request() const { return request_; }
   bool zero_copy() const;
   /// False once the interface is unregistered, or in another namespace.
   bool bound() const;
