@@ -177,7 +177,7 @@ class Rows:
         else:
             placement = "unclear"
         self.pairs.setdefault(case, {}).setdefault(placement, []).append(pair)
-        print(f"  {case.name:<28} {placement:<8} {pair[0]:7.3f} {pair[1]:7.3f}  {case.ratio(*pair):.2f}", flush=True)
+        print(f"  {case.name:<32} {placement:<8} {pair[0]:7.3f} {pair[1]:7.3f}  {case.ratio(*pair):.2f}", flush=True)
 
     def finished(self):
         for case, places in self.pairs.items():
@@ -388,10 +388,10 @@ class Veth:
         end = time.monotonic() + self.options.seconds
         receiver.wait_until("its time", lambda: time.monotonic() > end)
 
-    def ours(self, name="ours", more=()):
+    def ours(self, name="ours", keys="", more=()):
         report = Path(self.folder) / "report.json"
         report.unlink(missing_ok=True)
-        with self.start(self.here, *netrx_words(f"{self.kind}:v0", report, *more)) as receiver:
+        with self.start(self.here, *netrx_words(f"{self.kind}:v0{keys}", report, *more)) as receiver:
             self.let(receiver)
             result = netrx_report(receiver, report)
         missed = sum(queue["rx_missed_errors"] for device in result["devices"] for queue in device["queues"])
@@ -400,9 +400,11 @@ class Veth:
         return enough(result["conservation"]["delivered"], result["busy_ns"])
 
     def ours_with_rps(self):
-        """Both CPUs process, the sender's too. The backlog holds what the pool has: see ours_with_rps of Virtio."""
-        return self.ours("ours_with_rps", ["--cpus", f"{SENDER_CPU},{RECEIVER_CPU}", "--rps-cpus", BOTH_CPUS, "--idle",
-                                           "adaptive", "--netdev-max-backlog", POOL, "--pool-packets", POOL])
+        """Both CPUs process, the sender's too, which lets a backlog wait for milliseconds; and what waits there has
+        frames of the socket's, hence so many of them."""
+        return self.ours("ours_with_rps", ",frames=16384", [
+            "--cpus", f"{SENDER_CPU},{RECEIVER_CPU}", "--rps-cpus", BOTH_CPUS, "--idle", "adaptive",
+            "--netdev-max-backlog", POOL, "--pool-packets", POOL])
 
     def plain(self):
         return self.peer({"af_packet": "tpacket", "af_xdp": "xdp"}[self.kind])
@@ -417,9 +419,9 @@ class Veth:
     def note_lost(self, name, lost, all_that_came):
         self.lost.setdefault(name, []).append(lost / max(1, all_that_came))
 
-    def kernel_rps(self):
+    def kernel_rps(self, mask=BOTH_CPUS):
         """The kernel spreads over both CPUs what one packet socket receives."""
-        self.set_rps(BOTH_CPUS)
+        self.set_rps(mask)
         try:
             return self.peer("tpacket-wait")
         finally:
@@ -428,10 +430,17 @@ class Veth:
     def set_rps(self, mask):
         run("ip", "netns", "exec", self.here, "sh", "-c", f"echo {mask} > /sys/class/net/v0/queues/rx-0/rps_cpus")
 
-    def cpumap(self):
+    def kernel_rps_second(self):
+        """The sender's CPU is spared: the best the kernel can do here."""
+        return self.kernel_rps(f"{1 << RECEIVER_CPU:x}")
+
+    def cpumap_second(self):
+        return self.cpumap(RECEIVER_CPU)
+
+    def cpumap(self, first=SENDER_CPU):
         """XDP spreads over both CPUs what the kernel's stack receives and, as nobody's, drops first thing."""
         threads = set(cpumap_threads())
-        with self.start(self.here, PEER, "cpumap", "v0", SENDER_CPU, RECEIVER_CPU) as spreader:
+        with self.start(self.here, PEER, "cpumap", "v0", first, RECEIVER_CPU) as spreader:
             spreader.wait_until("packets in the kernel's stack", lambda begin=self.for_nobody(): (
                 self.for_nobody() > begin + 1000))
             for thread in set(cpumap_threads()) - threads:
@@ -490,7 +499,9 @@ VETH_CASES = {
     "af_packet": [("af_packet/veth", 0.97, Veth.ours, Veth.plain)],
     "af_xdp": [("af_xdp/veth", 0.97, Veth.ours, Veth.plain),
                ("af_xdp/veth-rps/kernel", 1.0, Veth.ours_with_rps, Veth.kernel_rps),
-               ("af_xdp/veth-rps/cpumap", 1.0, Veth.ours_with_rps, Veth.cpumap)],
+               ("af_xdp/veth-rps/kernel-second", 1.0, Veth.ours_with_rps, Veth.kernel_rps_second),
+               ("af_xdp/veth-rps/cpumap", 1.0, Veth.ours_with_rps, Veth.cpumap),
+               ("af_xdp/veth-rps/cpumap-second", 1.0, Veth.ours_with_rps, Veth.cpumap_second)],
 }
 
 

@@ -37,12 +37,19 @@ tpacket_block_desc& PacketRxQueue::block(std::uint32_t index) const {
   return *reinterpret_cast<tpacket_block_desc*>(ring_.blocks.at() + std::size_t{index} * PacketRequest::kBlockSize);
 }
 
-bool PacketRxQueue::something_waits(Nanos) const {
+bool PacketRxQueue::something_waits(Nanos now) const {
   const std::uint32_t status =
       __atomic_load_n(&block(at_.load(std::memory_order_relaxed)).hdr.bh1.block_status, __ATOMIC_ACQUIRE);
   if ((status & TP_STATUS_USER) != 0) return true;
-  pollfd one{.fd = fd(), .events = 0, .revents = 0};  // an interface that went down or away shows only here
-  return ::poll(&one, 1, 0) > 0 || (trouble() != 0 && !packet_socket_is_bound(fd()));
+  // An interface that went down or away shows only here. To answer, the kernel takes the lock under which it fills the
+  // ring, so a CPU that spins does not ask each time.
+  constexpr Nanos kNotSoon = std::chrono::microseconds(200);
+  const Nanos asked = asked_.load(std::memory_order_relaxed);
+  if (now >= asked && now - asked < kNotSoon) return false;
+  pollfd one{.fd = fd(), .events = 0, .revents = 0};
+  if (::poll(&one, 1, 0) > 0 || (trouble() != 0 && !packet_socket_is_bound(fd()))) return true;
+  asked_.store(now, std::memory_order_relaxed);
+  return false;
 }
 
 Nanos PacketRxQueue::next_attention(Nanos now) {

@@ -59,6 +59,7 @@ class PacketRxQueue final : public LiveRxQueue {
   std::uint32_t frames_left_ = 0;
   Nanos counted_{0};  ///< when drops were last asked for
   Nanos gone_{0};     ///< when the interface was first seen to be gone; 0: it was not
+  mutable std::atomic<Nanos> asked_{-std::chrono::seconds(1)};  ///< when something_waits() last asked for trouble
 };
 
 /// Sends packets many a system call; they are the kernel's when xmit() returns. Kernel: sendmmsg, packet_snd.
