@@ -34,6 +34,7 @@ enum class Site : std::uint8_t {
   free_packet,       // per packet on its way home
   record_flow,       // an application records its CPU
   publish,           // the control plane swaps a pointer
+  vring,             // a virtqueue's index, flag or event is read or written, which the other end does too
   count
 };
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/settings.h"
+#include "engine/settings_test_support.h"
 
 namespace {
 
@@ -19,26 +20,6 @@ using namespace netrx;
 void require(bool condition) {
   if (!condition) std::abort();
 }
-
-class SilentQueue : public RxQueue {
- public:
-  std::size_t poll(PollContext&, PacketBatch&, std::size_t) override { return 0; }
-  void irq_mask() override {}
-  IrqCookie irq_unmask() override { return 0; }
-  bool irq_missed(IrqCookie) override { return false; }
-  bool irq_take(Nanos) override { return false; }
-  Nanos next_attention(Nanos) override { return kNever; }
-};
-
-class SilentDevice : public NetDevice {
- public:
-  std::string_view name() const override { return "eth0"; }
-  std::size_t queue_count() const override { return 1; }
-  RxQueue& queue(std::size_t) override { return queue_; }
-
- private:
-  SilentQueue queue_;
-};
 
 /// Tables of more than some thousand entries are the tests' business: here they would cost memory and time.
 bool asks_for_much(std::string_view path, std::string_view text) {
@@ -88,7 +69,7 @@ void check_line(EngineCore& core, std::string_view line) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   auto engine = Engine::create({.cpus = {0, 1, 35}, .pool_packets = 64});
   require(engine.has_value());
-  require((*engine)->attach(std::make_unique<SilentDevice>()).has_value());
+  require((*engine)->attach(std::make_unique<SilentDevice>("eth0", 1)).has_value());
   EngineCore& core = (*engine)->core();
   const std::string input(data, data + size);
   std::string_view rest = input;

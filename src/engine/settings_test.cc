@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "engine/settings_test_support.h"
+
 namespace netrx {
 namespace {
 
@@ -17,28 +19,6 @@ using testing::AllOf;
 using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-class SilentQueue : public RxQueue {
- public:
-  std::size_t poll(PollContext&, PacketBatch&, std::size_t) override { return 0; }
-  void irq_mask() override {}
-  IrqCookie irq_unmask() override { return 0; }
-  bool irq_missed(IrqCookie) override { return false; }
-  bool irq_take(Nanos) override { return false; }
-  Nanos next_attention(Nanos) override { return kNever; }
-};
-
-class SilentDevice : public NetDevice {
- public:
-  SilentDevice(std::string name, std::size_t queues) : name_(std::move(name)), queues_(queues) {}
-  std::string_view name() const override { return name_; }
-  std::size_t queue_count() const override { return queues_.size(); }
-  RxQueue& queue(std::size_t index) override { return queues_[index]; }
-
- private:
-  const std::string name_;
-  std::vector<SilentQueue> queues_;
-};
 
 constexpr std::string_view kRpsCpus = "/sys/class/net/eth0/queues/rx-0/rps_cpus";
 constexpr std::string_view kRpsFlowCnt = "/sys/class/net/eth0/queues/rx-0/rps_flow_cnt";

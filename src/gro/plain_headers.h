@@ -80,16 +80,20 @@ class PlainHeaders {
     const std::uint16_t fragment = wire::host16(ip.at + 6);
     if ((fragment & ~0x4000) != 0 || ip.total_length() != packet_.len) return false;
     if (wire::ip_fast_csum(ip.at) != Be16{}) return false;
-    segment_.network = {GroNetwork::ipv4(ip.ttl(), ip.tos(), fragment != 0, ip.id()), GroNetwork{}};
-    return transport(ip.protocol(), {ip.addresses(), 8}, 4u << 28, wire::Ipv4View::kSize);
+    if (!transport(ip.protocol(), {ip.addresses(), 8}, 4u << 28, wire::Ipv4View::kSize)) return false;
+    if (refusal_ == GroRefusal::kNone)
+      segment_.network = {GroNetwork::ipv4(ip.ttl(), ip.tos(), fragment != 0, ip.id()), GroNetwork{}};
+    return true;
   }
 
   [[gnu::always_inline]] bool ipv6() {
     const wire::Ipv6View ip{packet_.data};
     if (packet_.len < wire::Ipv6View::kSize || ip.payload_length() != packet_.len - wire::Ipv6View::kSize) return false;
-    segment_.network = {GroNetwork::ipv6(ip.hop_limit(), ip.traffic_class()), GroNetwork{}};
     const std::uint32_t label = wire::host32(ip.at) & 0xf00fffff;
-    return transport(ip.next_header(), {ip.addresses(), 32}, label, wire::Ipv6View::kSize);
+    if (!transport(ip.next_header(), {ip.addresses(), 32}, label, wire::Ipv6View::kSize)) return false;
+    if (refusal_ == GroRefusal::kNone)
+      segment_.network = {GroNetwork::ipv6(ip.hop_limit(), ip.traffic_class()), GroNetwork{}};
+    return true;
   }
 
   [[gnu::always_inline]] bool transport(std::uint8_t protocol, std::span<const std::uint8_t> addresses,

@@ -47,7 +47,7 @@ Site TimeOrder::draw_hot_site() {
   constexpr std::array kProtocols{Site::napi_state, Site::sleep,  Site::doorbell_ring, Site::doorbell_collect,
                                   Site::rfs_switch, Site::splice, Site::qtail,         Site::head_publish};
   if (prng_.chance_ppm(500'000)) return kProtocols[prng_.below(kProtocols.size())];
-  return static_cast<Site>(prng_.below(static_cast<std::uint64_t>(Site::count)));
+  return static_cast<Site>(prng_.below(static_cast<std::uint64_t>(Site::vring)));  // whose users dwell by themselves
 }
 
 /// Steps until the next one of `ppm` in a million.

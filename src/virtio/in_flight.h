@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <vector>
 
@@ -13,18 +14,16 @@ namespace netrx::virtio {
 /// as in-order queues need it. Kernel: desc_extra.
 class InFlightTable {
  public:
-  InFlightTable(std::uint16_t size, bool in_order) : entries_(size), order_(in_order ? size : 0) {
-    for (std::uint16_t i = 0; i < size; ++i) entries_[i].next = static_cast<std::uint16_t>(i + 1);
-    last_free_ = static_cast<std::uint16_t>(size - 1);
+  InFlightTable(std::uint16_t size, bool in_order)
+      : entries_(size), free_(std::bit_ceil(std::size_t{size})), order_(in_order ? size : 0) {
+    for (std::uint16_t i = 0; i < size; ++i) free_[i] = i;
+    given_ = size;
   }
 
   /// Takes `links` linked ids, of which the first names the chain; that many are free.
   std::uint16_t take(std::uint16_t links, std::uint16_t slots, std::uint32_t token, std::uint32_t capacity) {
-    const std::uint16_t head = first_free_;
-    std::uint16_t last = head;
-    for (std::uint16_t i = 1; i < links; ++i) last = entries_[last].next;
-    first_free_ = entries_[last].next;
-    free_ -= links;
+    const std::uint16_t head = take_one();
+    for (std::uint16_t i = 1, last = head; i < links; ++i) last = entries_[last].next = take_one();
     Entry& entry = entries_[head];
     entry.token = token;
     entry.capacity = capacity;
@@ -34,8 +33,8 @@ class InFlightTable {
     return head;
   }
 
+  /// The id behind this one in its chain, if there is one.
   std::uint16_t next(std::uint16_t id) const { return entries_[id].next; }
-  std::uint16_t free() const { return static_cast<std::uint16_t>(free_ + entries_.size()); }
 
   RingFault judge(std::uint32_t id) const {
     if (id >= entries_.size()) return RingFault::used_id_range;
@@ -56,14 +55,8 @@ class InFlightTable {
     Entry& entry = entries_[id];
     used.token = entry.token;
     used.capacity = entry.capacity;
-    std::uint16_t last = id;
-    for (std::uint16_t i = 1; i < entry.links; ++i) last = entries_[last].next;
-    if (free() == 0)
-      first_free_ = id;
-    else
-      entries_[last_free_].next = id;
-    last_free_ = last;
-    free_ += entry.links;
+    give_one(id);
+    for (std::uint16_t i = 1, last = id; i < entry.links; ++i) give_one(last = entries_[last].next);
     if (!order_.empty()) ++oldest_;
     const std::uint16_t slots = entry.slots;
     entry.slots = 0;
@@ -78,11 +71,15 @@ class InFlightTable {
     std::uint16_t links = 0;
     std::uint16_t slots = 0;  ///< 0: not in flight
   };
+  // A queue of its own and no list through the entries: there, each id would be known only when the last one is.
+  std::uint16_t take_one() { return free_[taken_++ & (free_.size() - 1)]; }
+  void give_one(std::uint16_t id) { free_[given_++ & (free_.size() - 1)] = id; }
+
   std::vector<Entry> entries_;
+  std::vector<std::uint16_t> free_;
   std::vector<std::uint16_t> order_;
-  std::uint16_t first_free_ = 0;
-  std::uint16_t last_free_ = 0;
-  int free_ = 0;  ///< less than all, by this much
+  std::uint32_t taken_ = 0;  ///< from free_, as given_ to it
+  std::uint32_t given_;
   std::uint32_t oldest_ = 0;
   std::uint32_t newest_ = 0;
 };

@@ -83,7 +83,7 @@ class NetRx {
   /// Something for poll(), taken from the ring already or not.
   bool has_work() const { return has_leftover() || (ring_.fault() == RingFault::none && ring_.has_used()); }
   /// What the ring gave and poll() has left: no interrupt will tell of it.
-  bool has_leftover() const { return window_at_ != window_size_; }
+  bool has_leftover() const { return at_ != got_; }
 
   DriverRing& ring() { return ring_; }
   std::uint32_t average() const { return average_.read(); }
@@ -95,18 +95,21 @@ class NetRx {
   enum class Step : std::uint8_t { received, dropped, dry };
   /// What one poll counts, until its end.
   struct Tally {
-    std::uint64_t heads = 0, bytes = 0, packet_bytes = 0;
+    std::uint64_t heads = 0, bytes = 0, packets = 0, packet_bytes = 0;
   };
 
+  Outcome receive(PollContext& context, PacketBatch& batch, std::size_t budget, std::uint64_t& rx_seq);
+  std::size_t get(std::uint32_t at_most);
   bool fetch();
   bool ensure(std::uint32_t buffers);
-  const UsedBuffer& used(std::uint32_t index) const { return window_[window_at_ + index]; }
+  std::uint32_t waiting() const { return got_ - at_; }
+  const UsedBuffer& used(std::uint32_t index) const { return window_[(at_ + index) & mask_]; }
   const std::uint8_t* bytes(const UsedBuffer& buffer) const {
     return memory_.at + std::size_t{buffer.token} * geometry_.stride;
   }
-  void consume(std::uint32_t buffers);
-  Step receive_one(Packets& packets, PacketBatch& batch, std::uint64_t& rx_seq, Tally& tally);
-  std::uint32_t judge(const NetHeader& header, std::uint32_t& total, Tally& tally);
+  std::size_t receive_plain(Packets& packets, PacketBatch& batch, std::size_t at_most, std::uint64_t& rx_seq);
+  Step receive_one(Packets& packets, PacketBatch& batch, std::uint64_t& rx_seq);
+  std::uint32_t judge(const NetHeader& header, std::uint32_t& total);
   Packet* assemble(Packets& packets, std::uint32_t buffers, std::uint32_t total) const;
   bool apply(const NetHeader& header, Packet& packet) const;
   bool post_idle();
@@ -117,10 +120,15 @@ class NetRx {
   NetRxStats& stats_;
   RxQueueStats& queue_stats_;
   PacketLengthAverage average_;
-  std::vector<std::uint32_t> idle_;  ///< buffers not posted
-  std::vector<UsedBuffer> window_;   ///< what the ring gave and is not received yet: [window_at_, window_size_)
-  std::uint32_t window_at_ = 0;
-  std::uint32_t window_size_ = 0;
+  Tally tally_;
+  /// Every buffer that is not in the ring, in the order of coming back: received and to be posted from posted_ on, not
+  /// yet received from at_ on, up to got_. Positions wrap. First in, first out, as the ring's ids are: so each id, once
+  /// all were posted, goes with the same buffer again, and its descriptor need not change.
+  std::vector<UsedBuffer> window_;
+  const std::uint32_t mask_;
+  std::uint32_t posted_ = 0;
+  std::uint32_t at_;
+  std::uint32_t got_;
 };
 
 }  // namespace netrx::virtio

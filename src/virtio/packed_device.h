@@ -28,12 +28,13 @@ class BasicPackedDevice final : public DeviceRing {
       if (n == setup_.size) return broken(RingFault::chain_loop);
       const PackedDescriptor one = read(ring_[place.at]);
       place.advance(1, setup_.size);
-      const RingFault why = (one.flags & kIndirect) != 0
+      const std::uint16_t flags = one.rest.flags;
+      const RingFault why = (flags & kIndirect) != 0
                                 ? (n == 0 ? indirect(one, builder) : RingFault::indirect_nested)
-                                : builder.add(one.address, one.length, (one.flags & kWrite) != 0);
+                                : builder.add(one.address, one.rest.length, (flags & kWrite) != 0);
       if (why != RingFault::none) return broken(why);
-      if ((one.flags & kNext) != 0 && (one.flags & kIndirect) == 0) continue;
-      chain.id = one.id;
+      if ((flags & kNext) != 0 && (flags & kIndirect) == 0) continue;
+      chain.id = one.rest.id;
       chain.slots = static_cast<std::uint16_t>(n + 1);
       avail_ = place;
       return true;
@@ -44,15 +45,13 @@ class BasicPackedDevice final : public DeviceRing {
   void rewind(Mark mark) override { avail_ = {mark.at, mark.wrap}; }
 
   void complete(const ChainId& chain, std::uint32_t written) override {
-    PackedDescriptor& to = ring_[used_.at];
-    Shared::store(&to.id, chain.id);
-    Shared::store(&to.length, written);
     const auto flags = static_cast<std::uint16_t>(used_.used_flags() | (chain.writable_bytes != 0 ? kWrite : 0));
+    const PackedRest used{written, chain.id, flags};
     if (moved_ == 0) {
-      first_ = &to.flags;  // shown last, and with it all others
-      first_flags_ = flags;
+      first_at_ = used_.at;  // shown last, and with it all others
+      first_ = used;
     } else {
-      Shared::store_release(&to.flags, flags);
+      Shared::store(&ring_[used_.at].rest, used);
     }
     used_.advance(chain.slots, setup_.size);
     moved_ += chain.slots;
@@ -60,8 +59,8 @@ class BasicPackedDevice final : public DeviceRing {
 
   bool call_prepare() override {
     if (fault() != RingFault::none) return false;
-    if (moved_ != 0) Shared::store_release(first_, first_flags_);  // write barrier, then the first one's flags
-    Shared::fence();                                               // the flags before the driver's wish is read
+    if (moved_ != 0) Shared::store_release(&ring_[first_at_].rest, first_);  // write barrier, then the first one's flags
+    Shared::fence();  // the flags before the driver's wish is read
     const std::uint32_t moved = moved_;
     moved_ = 0;
     return packed_event<Shared>(driver_event_, used_, moved, setup_);
@@ -76,7 +75,7 @@ class BasicPackedDevice final : public DeviceRing {
     return has_available();
   }
 
-  bool has_available() const override { return avail_.is_avail(Shared::load_acquire(&ring_[avail_.at].flags)); }
+  bool has_available() const override { return avail_.is_avail(Shared::load_acquire(&ring_[avail_.at].rest).flags); }
 
   std::uint32_t base() const override { return avail_.packed() | std::uint32_t{used_.packed()} << 16; }
 
@@ -88,19 +87,19 @@ class BasicPackedDevice final : public DeviceRing {
   }
 
   static PackedDescriptor read(const PackedDescriptor& from) {
-    return {Shared::load(&from.address), Shared::load(&from.length), Shared::load(&from.id), Shared::load(&from.flags)};
+    return {Shared::load(&from.address), Shared::load(&from.rest)};
   }
 
   RingFault indirect(const PackedDescriptor& from, ChainBuilder& builder) const {
     if (!setup_.indirect) return RingFault::indirect_unknown;
-    if ((from.flags & kNext) != 0) return RingFault::indirect_nested;
-    const auto [table, size] = builder.template table<PackedDescriptor>(from.address, from.length);
+    if ((from.rest.flags & kNext) != 0) return RingFault::indirect_nested;
+    const auto [table, size] = builder.template table<PackedDescriptor>(from.address, from.rest.length);
     if (table == nullptr) return RingFault::indirect_size;
     for (std::uint32_t n = 0; n < size; ++n) {
       const PackedDescriptor one = read(table[n]);
-      if ((one.flags & kIndirect) != 0) return RingFault::indirect_nested;
-      if (const RingFault why = builder.add(one.address, one.length, (one.flags & kWrite) != 0); why != RingFault::none)
-        return why;
+      const bool writable = (one.rest.flags & kWrite) != 0;
+      if ((one.rest.flags & kIndirect) != 0) return RingFault::indirect_nested;
+      if (const RingFault why = builder.add(one.address, one.rest.length, writable); why != RingFault::none) return why;
     }
     return RingFault::none;
   }
@@ -110,8 +109,8 @@ class BasicPackedDevice final : public DeviceRing {
   PackedEvent* const device_event_;
   PackedPlace avail_, used_;
   std::uint32_t moved_ = 0;  ///< slots completed since the last call_prepare()
-  std::uint16_t* first_ = nullptr;
-  std::uint16_t first_flags_ = 0;
+  PackedRest first_{};
+  std::uint16_t first_at_ = 0;
 };
 
 }  // namespace netrx::virtio

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
+
 #include "virtio/in_flight.h"
 #include "virtio/shared_memory.h"
 
@@ -53,16 +55,17 @@ class BasicPackedDriver final : public DriverRing {
 
   std::size_t post(std::span<const Posting> buffers, Direction direction) override {
     const bool writes = direction == Direction::device_writes;
-    std::size_t n = 0;
     if (fault() != RingFault::none) return 0;
-    for (; n < buffers.size() && free_ > 0; ++n) {
-      const Posting& buffer = buffers[n];
+    const auto n = static_cast<std::uint16_t>(std::min<std::size_t>(buffers.size(), free_));
+    PackedPlace place = next_;
+    for (std::uint16_t i = 0; i < n; ++i) {
+      const Posting& buffer = buffers[i];
       const std::uint16_t id = ids_.take(1, 1, buffer.token, writes ? buffer.length : 0);
-      write(ring_[next_.at], {buffer.address, buffer.length}, id);
-      const std::uint16_t flags = next_.avail_flags() | (writes ? kWrite : 0);
-      Shared::store_release(&ring_[next_.at].flags, flags);
-      took(1);
+      const std::uint16_t flags = place.avail_flags() | (writes ? kWrite : 0);
+      show(ring_[place.at], {buffer.address, buffer.length}, id, flags);
+      place.advance(1, setup_.size);
     }
+    took(n, n);
     return n;
   }
 
@@ -78,7 +81,7 @@ class BasicPackedDriver final : public DriverRing {
       add_indirect(readable, writable, id);
     else
       add_direct(readable, writable, id);
-    took(static_cast<std::uint16_t>(slots));
+    took(1, static_cast<std::uint16_t>(slots));
     return true;
   }
 
@@ -92,8 +95,7 @@ class BasicPackedDriver final : public DriverRing {
 
   std::size_t get(std::span<UsedBuffer> used) override {
     if (fault() != RingFault::none) return 0;
-    std::size_t n = 0;
-    while (n < used.size() && next_used(used[n])) ++n;
+    const std::size_t n = setup_.in_order ? get_in_order(used) : get_any_order(used);
     if (n != 0 && callbacks_ && setup_.event_idx) {
       Shared::store(&driver_event_->off_wrap, last_used_.load(std::memory_order_relaxed));
       Shared::fence();  // the event before the next look at the flags
@@ -135,8 +137,10 @@ class BasicPackedDriver final : public DriverRing {
   bool has_used() const override { return used_at(last_used()); }
 
  private:
+  static constexpr std::size_t kLookahead = 16;  ///< descriptors, four lines
+
   PackedPlace last_used() const { return PackedPlace::of(last_used_.load(std::memory_order_relaxed)); }
-  bool used_at(const PackedPlace& place) const { return place.is_used(Shared::load_acquire(&ring_[place.at].flags)); }
+  bool used_at(const PackedPlace& place) const { return place.is_used(Shared::load_acquire(&ring_[place.at].rest).flags); }
 
   void enable(std::uint16_t off_wrap) {
     event_triggered_.store(false, std::memory_order_relaxed);
@@ -147,35 +151,36 @@ class BasicPackedDriver final : public DriverRing {
     callbacks_ = true;
   }
 
-  static void write(PackedDescriptor& to, const Buffer& buffer, std::uint16_t id) {
+  static void write(PackedDescriptor& to, const Buffer& buffer, std::uint16_t id, std::uint16_t flags) {
     Shared::store(&to.address, buffer.address);
-    Shared::store(&to.length, buffer.length);
-    Shared::store(&to.id, id);
+    Shared::store(&to.rest, PackedRest{buffer.length, id, flags});
+  }
+  /// The same for the first of a chain: write barrier, then the flags, with which the device has the chain.
+  static void show(PackedDescriptor& to, const Buffer& buffer, std::uint16_t id, std::uint16_t flags) {
+    Shared::store(&to.address, buffer.address);
+    Shared::store_release(&to.rest, PackedRest{buffer.length, id, flags});
   }
 
-  void took(std::uint16_t slots) {
+  void took(std::uint16_t chains, std::uint16_t slots) {
     next_.advance(slots, setup_.size);
     added_ += slots;
-    ++in_flight_;
+    in_flight_ = static_cast<std::uint16_t>(in_flight_ + chains);
     free_ = static_cast<std::uint16_t>(free_ - slots);
   }
 
   void add_direct(std::span<const Buffer> readable, std::span<const Buffer> writable, std::uint16_t id) {
     const std::size_t count = readable.size() + writable.size();
-    PackedPlace place = next_;
-    std::uint16_t head_flags = 0;
-    for (std::size_t i = 0; i < count; ++i) {
+    const auto one = [&](std::size_t i) { return i < readable.size() ? readable[i] : writable[i - readable.size()]; };
+    const auto flags = [&](std::size_t i, const PackedPlace& place) {
       const bool writes = i >= readable.size();
-      write(ring_[place.at], writes ? writable[i - readable.size()] : readable[i], id);
-      const auto flags =
-          static_cast<std::uint16_t>(place.avail_flags() | (i + 1 < count ? kNext : 0) | (writes ? kWrite : 0));
-      if (i == 0)
-        head_flags = flags;
-      else
-        Shared::store(&ring_[place.at].flags, flags);
+      return static_cast<std::uint16_t>(place.avail_flags() | (i + 1 < count ? kNext : 0) | (writes ? kWrite : 0));
+    };
+    PackedPlace place = next_;
+    for (std::size_t i = 1; i < count; ++i) {
       place.advance(1, setup_.size);
+      write(ring_[place.at], one(i), id, flags(i, place));
     }
-    Shared::store_release(&ring_[next_.at].flags, head_flags);  // write barrier, then the head's flags
+    show(ring_[next_.at], one(0), id, flags(0, next_));
   }
 
   void add_indirect(std::span<const Buffer> readable, std::span<const Buffer> writable, std::uint16_t id) {
@@ -183,35 +188,65 @@ class BasicPackedDriver final : public DriverRing {
     const std::size_t first = std::size_t{id} * setup_.max_chain;
     for (std::size_t i = 0; i < count; ++i) {
       const bool writes = i >= readable.size();
-      write(indirect_[first + i], writes ? writable[i - readable.size()] : readable[i], 0);
-      Shared::store(&indirect_[first + i].flags, writes ? kWrite : std::uint16_t{0});
+      write(indirect_[first + i], writes ? writable[i - readable.size()] : readable[i], 0,
+            writes ? kWrite : std::uint16_t{0});
     }
     const std::uint64_t address = indirect_address_ + first * sizeof(PackedDescriptor);
-    write(ring_[next_.at], {address, static_cast<std::uint32_t>(count * sizeof(PackedDescriptor))}, id);
     const std::uint16_t flags = next_.avail_flags() | kIndirect;
-    Shared::store_release(&ring_[next_.at].flags, flags);
+    show(ring_[next_.at], {address, static_cast<std::uint32_t>(count * sizeof(PackedDescriptor))}, id, flags);
   }
 
-  bool next_used(UsedBuffer& used) {
+  void taken(std::uint16_t chains, std::uint16_t slots, const PackedPlace& place) {
+    free_ = static_cast<std::uint16_t>(free_ + slots);
+    in_flight_ = static_cast<std::uint16_t>(in_flight_ - chains);
+    last_used_.store(place.packed(), std::memory_order_relaxed);
+  }
+
+  /// False: the ring is broken.
+  bool believe(std::uint16_t id) {
+    const RingFault why = ids_.judge(id);
+    if (why != RingFault::none) break_queue(why);
+    return why == RingFault::none;
+  }
+
+  std::size_t get_any_order(std::span<UsedBuffer> used) {
+    PackedPlace place = last_used();
+    std::uint16_t got = 0, all_slots = 0;
+    for (; got < used.size(); ++got) {
+      // Where the next one lies is known only when this one was looked up.
+      __builtin_prefetch(&ring_[place.at] + kLookahead);
+      const PackedRest one = Shared::load_acquire(&ring_[place.at].rest);
+      if (!place.is_used(one.flags) || !believe(one.id)) break;
+      const std::uint16_t slots = ids_.release(one.id, used[got]);
+      used[got].length = one.length;
+      place.advance(slots, setup_.size);
+      all_slots = static_cast<std::uint16_t>(all_slots + slots);
+    }
+    taken(got, all_slots, place);
+    return got;
+  }
+
+  /// One used descriptor may stand for all chains up to its own.
+  std::size_t get_in_order(std::span<UsedBuffer> used) {
+    std::size_t n = 0;
+    while (n < used.size() && next_in_order(used[n])) ++n;
+    return n;
+  }
+
+  bool next_in_order(UsedBuffer& used) {
     PackedPlace place = last_used();
     if (batch_left_ == 0) {
-      if (!used_at(place)) return false;
-      const std::uint16_t id = Shared::load(&ring_[place.at].id);
-      batch_length_ = Shared::load(&ring_[place.at].length);
-      if (const RingFault why = ids_.judge(id); why != RingFault::none) {
-        break_queue(why);
-        return false;
-      }
-      batch_id_ = id;
-      batch_left_ = setup_.in_order ? static_cast<std::uint16_t>(ids_.before(id) + 1) : std::uint16_t{1};
+      const PackedRest one = Shared::load_acquire(&ring_[place.at].rest);
+      if (!place.is_used(one.flags) || !believe(one.id)) return false;
+      batch_id_ = one.id;
+      batch_length_ = one.length;
+      batch_left_ = static_cast<std::uint16_t>(ids_.before(one.id) + 1);
     }
     const bool last = --batch_left_ == 0;
     const std::uint16_t slots = ids_.release(last ? batch_id_ : ids_.oldest(), used);
     used.length = last ? batch_length_ : used.capacity;
     place.advance(slots, setup_.size);
-    last_used_.store(place.packed(), std::memory_order_relaxed);
-    free_ = static_cast<std::uint16_t>(free_ + slots);
-    --in_flight_;
+    taken(1, slots, place);
     return true;
   }
 

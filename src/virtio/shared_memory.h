@@ -54,12 +54,18 @@ struct SplitDescriptor {
 };
 static_assert(sizeof(SplitDescriptor) == 16);
 
-/// A descriptor of a packed ring or of its indirect tables.
-struct PackedDescriptor {
-  std::uint64_t address;
+/// What stands behind the address in a packed descriptor, one word: read and written at once, so that what the flags
+/// speak of is what was there with them.
+struct alignas(8) PackedRest {
   std::uint32_t length;
   std::uint16_t id;
   std::uint16_t flags;
+};
+
+/// A descriptor of a packed ring or of its indirect tables.
+struct PackedDescriptor {
+  std::uint64_t address;
+  PackedRest rest;
 };
 static_assert(sizeof(PackedDescriptor) == 16);
 

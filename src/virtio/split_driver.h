@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
+#include <vector>
+
 #include "virtio/in_flight.h"
 #include "virtio/shared_memory.h"
 
@@ -17,7 +20,8 @@ class BasicSplitDriver final : public DriverRing {
         used_(memory.device, setup.size),
         indirect_(reinterpret_cast<SplitDescriptor*>(memory.indirect)),
         indirect_address_(memory.indirect_address),
-        ids_(setup.size, setup.in_order) {
+        ids_(setup.size, setup.in_order),
+        written_(setup.size) {
     if (setup.event_idx)
       Shared::store(avail_.used_event(), std::uint16_t{0});
     else
@@ -26,14 +30,15 @@ class BasicSplitDriver final : public DriverRing {
 
   std::size_t post(std::span<const Posting> buffers, Direction direction) override {
     const bool writes = direction == Direction::device_writes;
-    std::size_t n = 0;
     if (fault() != RingFault::none) return 0;
-    for (; n < buffers.size() && free_ > 0; ++n) {
-      const Posting& buffer = buffers[n];
+    const std::size_t n = std::min<std::size_t>(buffers.size(), free_);
+    for (std::size_t i = 0; i < n; ++i) {
+      const Posting& buffer = buffers[i];
       const std::uint16_t id = ids_.take(1, 1, buffer.token, writes ? buffer.length : 0);
-      write(table_[id], {buffer.address, buffer.length}, writes ? kWrite : std::uint16_t{0}, 0);
-      offer(id, 1);
+      describe(id, {buffer.address, buffer.length}, writes ? kWrite : std::uint16_t{0}, 0);
+      Shared::store(avail_.slot(static_cast<std::uint16_t>(avail_idx_ + i)), id);
     }
+    offered(n, n);
     return n;
   }
 
@@ -55,16 +60,17 @@ class BasicSplitDriver final : public DriverRing {
       });
       const std::uint64_t address =
           indirect_address_ + std::uint64_t{head} * setup_.max_chain * sizeof(SplitDescriptor);
-      write(table_[head], {address, static_cast<std::uint32_t>(count * sizeof(SplitDescriptor))}, kIndirect, 0);
+      describe(head, {address, static_cast<std::uint32_t>(count * sizeof(SplitDescriptor))}, kIndirect, 0);
     } else {
       std::uint16_t at = head;
       write_chain(readable, writable, [&](const Buffer& buffer, std::uint16_t flags) {
         const std::uint16_t here = at;
         at = ids_.next(at);
-        write(table_[here], buffer, flags, at);
+        describe(here, buffer, flags, at);
       });
     }
-    offer(head, taken);
+    Shared::store(avail_.slot(avail_idx_), head);
+    offered(1, taken);
     return true;
   }
 
@@ -82,11 +88,7 @@ class BasicSplitDriver final : public DriverRing {
     if (fault() != RingFault::none) return 0;
     const auto ready = static_cast<std::uint16_t>(Shared::load_acquire(used_.idx()) - last_used());
     if (ready > in_flight_) return broken(RingFault::used_index_jump);
-    std::size_t n = 0;
-    while (n < used.size() && n < ready) {
-      if (!next_used(used[n], static_cast<std::uint16_t>(ready - n))) break;
-      ++n;
-    }
+    const std::size_t n = setup_.in_order ? get_in_order(used, ready) : get_any_order(used, ready);
     if (n != 0 && callbacks_) {
       if (setup_.event_idx) Shared::store(avail_.used_event(), last_used());
       Shared::fence();  // the event before the next look at the index
@@ -159,32 +161,75 @@ class BasicSplitDriver final : public DriverRing {
     }
   }
 
-  void offer(std::uint16_t head, std::uint16_t descriptors) {
-    Shared::store(avail_.slot(avail_idx_), head);
-    ++avail_idx_;
-    ++in_flight_;
+  /// A descriptor of the table, unless that is what stands there: its line then stays in the device's cache as in ours.
+  void describe(std::uint16_t id, const Buffer& buffer, std::uint16_t flags, std::uint16_t next) {
+    const Written fresh{buffer.address, buffer.length | std::uint64_t{flags} << 32 | std::uint64_t{next} << 48};
+    if (written_[id] == fresh) return;
+    written_[id] = fresh;
+    write(table_[id], buffer, flags, next);
+  }
+
+  void offered(std::size_t chains, std::size_t descriptors) {
+    avail_idx_ = static_cast<std::uint16_t>(avail_idx_ + chains);
+    in_flight_ = static_cast<std::uint16_t>(in_flight_ + chains);
     free_ = static_cast<std::uint16_t>(free_ - descriptors);
   }
 
-  /// `ready` entries of the used ring are the device's word. In order, one entry may stand for all up to its buffer.
-  bool next_used(UsedBuffer& used, std::uint16_t ready) {
+  void taken(std::uint16_t chains, std::uint16_t descriptors) {
+    free_ = static_cast<std::uint16_t>(free_ + descriptors);
+    in_flight_ = static_cast<std::uint16_t>(in_flight_ - chains);
+    last_used_.store(static_cast<std::uint16_t>(last_used() + chains), std::memory_order_relaxed);
+  }
+
+  /// The used ring's first `ready` entries are the device's word, each for one chain.
+  std::size_t get_any_order(std::span<UsedBuffer> used, std::uint16_t ready) {
+    const auto n = static_cast<std::uint16_t>(std::min<std::size_t>(used.size(), ready));
     const std::uint16_t at = last_used();
+    std::uint16_t got = 0, slots = 0;
+    for (; got < n; ++got) {
+      const auto here = static_cast<std::uint16_t>(at + got);
+      const std::uint32_t id = Shared::load(used_.id(here));
+      const std::uint32_t length = Shared::load(used_.length(here));
+      if (const RingFault why = ids_.judge(id); why != RingFault::none) {
+        break_queue(why);
+        break;
+      }
+      slots = static_cast<std::uint16_t>(slots + ids_.release(static_cast<std::uint16_t>(id), used[got]));
+      used[got].length = length;
+    }
+    taken(got, slots);
+    return got;
+  }
+
+  /// One entry may stand for all chains up to its own.
+  std::size_t get_in_order(std::span<UsedBuffer> used, std::uint16_t ready) {
+    std::size_t n = 0;
+    while (n < used.size() && n < ready && next_in_order(used[n], static_cast<std::uint16_t>(ready - n))) ++n;
+    return n;
+  }
+
+  bool next_in_order(UsedBuffer& used, std::uint16_t ready) {
     if (batch_left_ == 0) {
+      const std::uint16_t at = last_used();
       const std::uint32_t id = Shared::load(used_.id(at));
       batch_length_ = Shared::load(used_.length(at));
       if (const RingFault why = ids_.judge(id); why != RingFault::none) return broken(why) != 0;
       batch_id_ = static_cast<std::uint16_t>(id);
-      batch_left_ = setup_.in_order ? static_cast<std::uint16_t>(ids_.before(batch_id_) + 1) : std::uint16_t{1};
+      batch_left_ = static_cast<std::uint16_t>(ids_.before(batch_id_) + 1);
       if (batch_left_ > ready) return broken(RingFault::used_order) != 0;
     }
     const bool last = --batch_left_ == 0;
     const std::uint16_t slots = ids_.release(last ? batch_id_ : ids_.oldest(), used);
     used.length = last ? batch_length_ : used.capacity;
-    free_ = static_cast<std::uint16_t>(free_ + slots);
-    --in_flight_;
-    last_used_.store(static_cast<std::uint16_t>(at + 1), std::memory_order_relaxed);
+    taken(1, slots);
     return true;
   }
+
+  /// A descriptor's two words. Nothing is read back from the table, which the device can write.
+  struct Written {
+    std::uint64_t address = 0, rest = 0;
+    bool operator==(const Written&) const = default;
+  };
 
   SplitDescriptor* const table_;
   const AvailRing avail_;
@@ -192,6 +237,7 @@ class BasicSplitDriver final : public DriverRing {
   SplitDescriptor* const indirect_;
   const std::uint64_t indirect_address_;
   InFlightTable ids_;
+  std::vector<Written> written_;  ///< the table as we have written it
   std::uint16_t avail_idx_ = 0;  ///< added
   std::uint16_t shown_ = 0;      ///< of those, shown
   std::atomic<std::uint16_t> last_used_{0};

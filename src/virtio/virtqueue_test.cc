@@ -277,8 +277,8 @@ TEST(BrokenDevice, PackedIsNamed) {
     post_four(pair);
     auto* ring = reinterpret_cast<PackedDescriptor*>(pair.memory.ring().descriptors);
     for (int i = 0; i < times; ++i) {
-      ring[i].id = id;
-      ring[i].flags = kPackedAvail | kPackedUsed;
+      ring[i].rest.id = id;
+      ring[i].rest.flags = kPackedAvail | kPackedUsed;
     }
     EXPECT_EQ(fault_after_get(pair), want) << text(want);
   };

@@ -15,17 +15,22 @@ struct EtherResult {
   PacketKind kind = PacketKind::host;
 };
 
+inline std::uint64_t mac_number(const std::uint8_t* address) {
+  return load_unaligned<std::uint32_t>(address) | std::uint64_t{load_unaligned<std::uint16_t>(address + 4)} << 32;
+}
+
 /// Reads the Ethernet header of a frame that came in on the device with address `device`. `frame` holds at least
 /// EthernetView::kSize bytes: drivers drop shorter frames. Kernel: net/ethernet/eth.c:eth_type_trans
 inline EtherResult eth_type_trans(std::span<const std::uint8_t> frame, const MacAddress& device) {
-  constexpr MacAddress kBroadcast{0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+  constexpr std::uint64_t kBroadcast = 0xffffffffffff;
   constexpr std::uint16_t kSmallestEtherType = 0x0600;
   const EthernetView ethernet{frame.data()};
   EtherResult result{.protocol = ethernet.ether_type()};
 
-  const MacAddress dst = ethernet.dst();
-  if (dst != device) {
-    const bool group = (dst[0] & 1) != 0;
+  // As a number: bytes put into an array one way and taken out another make the CPU wait for its own stores.
+  const std::uint64_t dst = mac_number(ethernet.at);
+  if (dst != mac_number(device.data())) {
+    const bool group = (ethernet.at[0] & 1) != 0;
     result.kind = dst == kBroadcast ? PacketKind::broadcast : group ? PacketKind::multicast : PacketKind::otherhost;
   }
   if (to_host(result.protocol) < kSmallestEtherType) {

@@ -111,5 +111,28 @@ TEST(Exhaustive, FlowFollowsItsConsumer) {
   expect_no_failure(plan, 2);
 }
 
+// A virtio device and its driver under a NAPI: unmask against interrupt, kick against sleep, a ring that is too small.
+// Every access of a protocol word is a place to preempt at.
+TEST(Exhaustive, VirtqueueUnderNapi) {
+  for (const virtio::RingKind kind : {virtio::RingKind::split, virtio::RingKind::packed})
+    for (const bool event_idx : {false, true}) {
+      SmallPlan plan{.cpus = {0}, .arrivals = {{nanoseconds(0), nanoseconds(0), nanoseconds(12'000)}}};
+      plan.virtio = {.ring = {.kind = kind, .size = 2, .event_idx = event_idx}, .mode = virtio::RxMode::small};
+      plan.virtio->burst = 1;
+      expect_no_failure(plan, 2);
+    }
+}
+
+TEST(Exhaustive, VirtqueueInterruptAgainstBusyPoll) {
+  for (const virtio::RingKind kind : {virtio::RingKind::split, virtio::RingKind::packed}) {
+    SmallPlan plan{.arrivals = {{nanoseconds(0), nanoseconds(9'000)}}};
+    plan.virtio = {.ring = {.kind = kind, .size = 2, .event_idx = true}, .mode = virtio::RxMode::small};
+    plan.threads.push_back([](SmallWorld& world) {
+      (void)world.application().busy_poll({.napi_id = 3, .cpu = 1, .until = 2, .turns = 2, .budget = 8});
+    });
+    expect_no_failure(plan, 1);
+  }
+}
+
 }  // namespace
 }  // namespace netrx::simtest

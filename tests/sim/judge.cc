@@ -357,9 +357,11 @@ void Judge::check_cpu_asleep(SoftnetData& sd) {
 }
 
 void Judge::check_queue_asleep(const Attached& attached, std::size_t index) {
-  if (!attached.netif->running.load()) return;
   NapiStruct& napi = *attached.netif->rx_queues[index]->napi;
-  ScriptQueue& queue = static_cast<ScriptQueue&>(*napi.queue);
+  JudgedQueue& queue = dynamic_cast<JudgedQueue&>(*napi.queue);
+  if (const std::string why = queue.stuck(); !why.empty())
+    accuse("lost_kick", attached.netif->name + " queue " + number(index) + ": " + why);
+  if (!attached.netif->running.load()) return;
   const std::uint32_t state = napi.state.bits();
   if (state & kNapiSched)
     accuse("lost_wakeup", attached.netif->name + " queue " + number(index) + ": NAPI is owned (state " + number(state) +
@@ -377,7 +379,7 @@ void Judge::check_held(const Attached& attached, NapiStruct& napi) {
 }
 
 /// Nobody owns the NAPI: an interrupt or a timer must come, and its CPU wake for it.
-void Judge::check_unowned(const Attached& attached, NapiStruct& napi, ScriptQueue& queue) {
+void Judge::check_unowned(const Attached& attached, NapiStruct& napi, JudgedQueue& queue) {
   const std::string name = attached.netif->name + " queue " + number(napi.queue_index);
   const Nanos now = machine_.now();
   const std::uint16_t irq_cpu = napi.irq_cpu.load();
@@ -390,7 +392,7 @@ void Judge::check_unowned(const Attached& attached, NapiStruct& napi, ScriptQueu
                                 " sleeps until " + micros(wakes));
     return;
   }
-  if (queue.exhausted()) return;
+  if (napi.queue->exhausted()) return;
   if (queue.masked()) accuse("lost_irq", name + " has its interrupt masked and no timer");
   if (queue.due(now) && !queue.would_interrupt(now))
     accuse("lost_irq", name + " has frames that no interrupt will announce");

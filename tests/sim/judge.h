@@ -26,6 +26,8 @@ namespace netrx::simtest {
 ///   limits        backlog, weight, budget and softirq passes stay within what was set
 ///   lost_wakeup   nobody sleeps with work that nobody will tell him of
 ///   lost_irq      frames wait, and neither an interrupt nor a timer nor an owner will look at them
+///   lost_kick     a device waits for buffers that are there
+///   frames        a virtio device's frames come up as it gave them: all, once, in order, with their bytes
 ///   qtail         a flow's last_qtail is never beyond the tail of the queue it names
 ///   counters      what is counted twice is counted equal
 class Judge : public Tracer, public SimObserver {
@@ -128,7 +130,7 @@ class Judge : public Tracer, public SimObserver {
   void check_held(const Attached& attached, NapiStruct& napi);
   void check_cpu_asleep(SoftnetData& sd);
   void check_queue_asleep(const Attached& attached, std::size_t index);
-  void check_unowned(const Attached& attached, NapiStruct& napi, ScriptQueue& queue);
+  void check_unowned(const Attached& attached, NapiStruct& napi, JudgedQueue& queue);
   void check_qtails(const Attached& attached);
   bool nobody_occupies() const;
 

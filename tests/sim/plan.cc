@@ -243,11 +243,57 @@ class Drawer {
   Plan plan_;
 };
 
+/// Makes virtio-net devices of some. Drawn from a stream of its own: the rest of a seed's plan is what it was before
+/// there were any.
+class VirtioDrawer {
+ public:
+  VirtioDrawer(std::uint64_t seed, Plan& plan) : prng_(seed ^ 0x71e7), plan_(plan) {}
+
+  void draw() {
+    if (!prng_.chance_ppm(400'000)) return;
+    plan_.vring_stall_ppm = static_cast<std::uint32_t>(one_of({0, 1'000, 10'000}));
+    for (DevicePlan& device : plan_.devices)
+      if (prng_.chance_ppm(800'000)) device.virtio = virtio(device);
+  }
+
+ private:
+  std::uint64_t one_of(std::initializer_list<std::uint64_t> values) {
+    return values.begin()[prng_.below(values.size())];
+  }
+  bool half() { return (prng_.next() & 1) != 0; }
+
+  VirtioPlan virtio(const DevicePlan& device) {
+    VirtioPlan plan;
+    plan.mode = static_cast<virtio::RxMode>(one_of({0, 1, 2, 2}));
+    plan.short_buffers = plan.mode == virtio::RxMode::mergeable && half();
+    plan.ring.kind = half() ? virtio::RingKind::packed : virtio::RingKind::split;
+    const bool packed = plan.ring.kind == virtio::RingKind::packed;
+    plan.ring.size =
+        static_cast<std::uint16_t>(packed ? one_of({2, 3, 7, 16, 61, 256}) : one_of({1, 2, 4, 16, 64, 256}));
+    if (plan.short_buffers) plan.ring.size = std::max<std::uint16_t>(plan.ring.size, 4);  // for the longest frame twice
+    plan.ring.event_idx = half();
+    plan.ring.in_order = prng_.chance_ppm(300'000);
+    plan.hash_report = half();
+    plan.burst = one_of({1, 2, 8, 32});
+    if (prng_.chance_ppm(200'000)) plan.core = plan_.engine.cpus[prng_.below(plan_.engine.cpus.size())];
+    std::size_t before = 0;
+    for (std::uint64_t n = one_of({0, 0, 1, 3}); n > 0; --n) {
+      before += prng_.below(device.queues.front().arrivals.size());
+      plan.mishaps.push_back({before, static_cast<VirtioPlan::Mishap::Kind>(prng_.below(5))});
+    }
+    return plan;
+  }
+
+  Prng prng_;
+  Plan& plan_;
+};
+
 }  // namespace
 
 Plan draw_plan(std::uint64_t seed) {
   Plan plan = Drawer(seed).draw();
   plan.seed = seed;
+  VirtioDrawer(seed, plan).draw();
   return plan;
 }
 
@@ -258,7 +304,8 @@ std::string Plan::describe() const {
           std::to_string(last_arrival.count() / 1000) + " us, " + std::to_string(flows.size()) + " flows, " +
           std::to_string(apps.size()) + " apps, idle policy " + std::to_string(static_cast<int>(sim.idle)) + "\n";
   for (const DevicePlan& device : devices)
-    text += device.name + ": " + std::to_string(device.queues.size()) + " queues\n";
+    text += device.name + ": " + std::to_string(device.queues.size()) + " queues" +
+            (device.virtio ? ", " + device.virtio->describe() : "") + "\n";
   for (const auto& [path, value] : settings) text += path + " = " + value + "\n";
   for (const AppPlan& app : apps)
     text += "app: capacity " + std::to_string(app.capacity) + ", ppm migrate " + std::to_string(app.migrate_ppm) +

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "netrx/engine.h"
 #include "netrx/sim.h"
 #include "script_device.h"
+#include "virtio_device.h"
 
 namespace netrx::simtest {
 
@@ -17,6 +19,7 @@ struct DevicePlan {
   std::string name;
   FlowHashKind hash = FlowHashKind::siphash;
   std::vector<ScriptQueue::Script> queues;
+  std::optional<VirtioPlan> virtio;  ///< it is a virtio-net device; else its queues are scripts alone
 };
 
 /// One application thread.
@@ -47,7 +50,8 @@ struct Plan {
   std::uint64_t seed = 0;
   EngineOptions engine;
   SimOptions sim;
-  std::vector<Flow> flows;  ///< those of devices first, then one for each application that transmits
+  std::uint32_t vring_stall_ppm = 0;  ///< stalls, as long as the others, between two steps of a virtqueue's protocol
+  std::vector<Flow> flows;            ///< those of devices first, then one for each application that transmits
   std::vector<DevicePlan> devices;
   std::vector<AppPlan> apps;                                  ///< none: handlers keep nothing
   std::vector<std::pair<std::string, std::string>> settings;  ///< written before the start

@@ -51,6 +51,24 @@ Flow make_flow(std::uint32_t id, bool exotic) {
   return flow;
 }
 
+// Some segments end what GRO merges.
+void StreamWriter::write(std::uint8_t* frame, const Flow& flow, std::uint32_t arrival) {
+  std::uint32_t& position = positions_[&flow];
+  const bool ipv4 = frame[12] == 0x08;
+  std::uint8_t* tcp = frame + wire::EthernetView::kSize + (ipv4 ? 20 : 40);
+  const Be32 seq = to_be32(position);
+  std::memcpy(tcp + 4, &seq, sizeof seq);
+  if (arrival % 16 == 15) tcp[13] |= wire::TcpView::kPsh;
+  if (ipv4) {
+    std::uint8_t* ip = frame + wire::EthernetView::kSize;
+    ip[6] = 0x40;  // DF
+    ip[10] = ip[11] = 0;
+    const Be16 check = wire::csum_fold(wire::csum_partial({ip, 20}));
+    std::memcpy(ip + 10, &check, sizeof check);
+  }
+  position += arrival % 7 == 6 ? 2 * kSegment : kSegment;
+}
+
 void ScriptQueue::arrive(Nanos now) {
   for (; arrived_ < script_.arrivals.size() && script_.arrivals[arrived_].at <= now; ++arrived_) {
     if (waiting_.size() < script_.ring)
@@ -79,8 +97,7 @@ std::size_t ScriptQueue::poll(PollContext& context, PacketBatch& batch, std::siz
   return got;
 }
 
-/// A stream's segments follow each other, but for a gap now and then, and some end what GRO merges. The device has
-/// verified their checksums, which therefore need not be right.
+/// Streams' checksums need not be right: the device has verified them.
 void ScriptQueue::fill(Packet& packet, const Flow& flow, std::uint32_t arrival) {
   std::memcpy(packet.data, flow.frame.data(), flow.frame.size());
   packet.len = static_cast<std::uint32_t>(flow.frame.size());
@@ -90,20 +107,7 @@ void ScriptQueue::fill(Packet& packet, const Flow& flow, std::uint32_t arrival) 
   packet.l4_hash = flow.hash != 0;
   if (!flow.tcp) return;
   packet.ip_summed = IpSummed::unnecessary;
-  std::uint32_t& position = positions_[&flow];
-  const bool ipv4 = packet.data[12] == 0x08;
-  std::uint8_t* tcp = packet.data + wire::EthernetView::kSize + (ipv4 ? 20 : 40);
-  const Be32 seq = to_be32(position);
-  std::memcpy(tcp + 4, &seq, sizeof seq);
-  if (arrival % 16 == 15) tcp[13] |= wire::TcpView::kPsh;
-  if (ipv4) {
-    std::uint8_t* ip = packet.data + wire::EthernetView::kSize;
-    ip[6] = 0x40;  // DF
-    ip[10] = ip[11] = 0;
-    const Be16 check = wire::csum_fold(wire::csum_partial({ip, 20}));
-    std::memcpy(ip + 10, &check, sizeof check);
-  }
-  position += arrival % 7 == 6 ? 2 * kSegment : kSegment;
+  streams_.write(packet.data, flow, arrival);
 }
 
 RxQueue::IrqCookie ScriptQueue::irq_unmask() {

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "cpu/clock.h"
+#include "judged_queue.h"
 #include "netrx/device.h"
 
 namespace netrx::simtest {
@@ -31,6 +31,16 @@ struct Arrival {
   std::uint32_t flow;
 };
 
+/// Makes a flow's next frame of it: a stream's segments follow each other, but for a gap now and then.
+class StreamWriter {
+ public:
+  /// `frame` holds flow.frame already.
+  void write(std::uint8_t* frame, const Flow& flow, std::uint32_t arrival);
+
+ private:
+  std::unordered_map<const Flow*, std::uint32_t> positions_;
+};
+
 /// How a queue's interrupt behaves.
 enum class IrqKind : std::uint8_t {
   level,  ///< wanted as long as something waits unmasked
@@ -38,7 +48,7 @@ enum class IrqKind : std::uint8_t {
 };
 
 /// A queue whose arrivals are written down beforehand.
-class ScriptQueue : public RxQueue {
+class ScriptQueue : public RxQueue, public JudgedQueue {
  public:
   struct Script {
     std::vector<Arrival> arrivals;  ///< by time
@@ -49,9 +59,6 @@ class ScriptQueue : public RxQueue {
   ScriptQueue(Script script, const std::vector<Flow>& flows, Clock& clock)
       : script_(std::move(script)), flows_(flows), clock_(clock) {}
 
-  /// Told of every packet that goes up.
-  std::function<void(const Packet&)> on_received;
-
   std::size_t poll(PollContext& context, PacketBatch& batch, std::size_t budget) override;
   void irq_mask() override { masked_ = true; }
   IrqCookie irq_unmask() override;
@@ -60,14 +67,13 @@ class ScriptQueue : public RxQueue {
   Nanos next_attention(Nanos now) override;
   bool exhausted() const override { return arrived_ == script_.arrivals.size() && waiting_.empty(); }
 
-  // For checkers.
-  bool masked() const { return masked_; }
-  bool due(Nanos now) {
+  bool masked() const override { return masked_; }
+  bool due(Nanos now) override {
     arrive(now);
     return !waiting_.empty();
   }
-  bool would_interrupt(Nanos now);
-  Nanos next_arrival() const { return arrived_ < script_.arrivals.size() ? script_.arrivals[arrived_].at : kNever; }
+  bool would_interrupt(Nanos now) override;
+  Nanos next_arrival() override { return arrived_ < script_.arrivals.size() ? script_.arrivals[arrived_].at : kNever; }
 
  private:
   void arrive(Nanos now);
@@ -76,9 +82,9 @@ class ScriptQueue : public RxQueue {
   const Script script_;
   const std::vector<Flow>& flows_;
   Clock& clock_;
-  std::size_t arrived_ = 0;                                   // of script_.arrivals
-  std::vector<std::uint32_t> waiting_;                        // indices of arrivals, oldest first
-  std::unordered_map<const Flow*, std::uint32_t> positions_;  // of TCP streams
+  std::size_t arrived_ = 0;             // of script_.arrivals
+  std::vector<std::uint32_t> waiting_;  // indices of arrivals, oldest first
+  StreamWriter streams_;
   bool masked_ = true;
   bool signalled_ = false;
   std::size_t announced_from_ = 0;  // arrivals from here on raise the interrupt

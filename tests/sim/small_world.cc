@@ -42,12 +42,15 @@ class OneRun : public SmallWorld {
   };
 
   void attach();
+  void attach_script(std::uint32_t index, const ScriptQueue::Script& script);
+  void attach_virtio(std::uint32_t index, const ScriptQueue::Script& script);
 
   const SmallPlan& plan_;
   EventLog log_{false};
   std::vector<Flow> flows_;
   std::unique_ptr<Engine> engine_;
   SimMachine machine_;
+  RingStage rings_{machine_, 0, 0, Nanos{0}};
   std::unique_ptr<CpuTasks> cpus_;
   std::unique_ptr<Judge> judge_;
   std::unique_ptr<Application> application_;
@@ -77,14 +80,32 @@ OneRun::OneRun(const SmallPlan& plan, FiberStacks& stacks, Explorer& explorer)
   anchor.time = anchor.alarm = kNever;
 }
 
+void OneRun::attach_script(std::uint32_t index, const ScriptQueue::Script& script) {
+  auto device = std::make_unique<ScriptDevice>("sim" + std::to_string(index), std::vector{script}, flows_, machine_,
+                                               FlowHashKind::siphash);
+  device->queue(0).on_received = [this](const Packet& packet) { judge_->received(packet, false); };
+  (void)engine_->attach(std::move(device));
+}
+
+void OneRun::attach_virtio(std::uint32_t index, const ScriptQueue::Script& script) {
+  auto device = std::make_unique<VirtioDevice>("sim" + std::to_string(index), std::vector{script}, flows_,
+                                               *plan_.virtio, FlowHashKind::siphash);
+  VirtioQueue& queue = device->queue(0);
+  queue.on_received = [this](const Packet& packet) { judge_->received(packet, false); };
+  queue.accuse = [this](const std::string& what) { judge_->accuse("frames", what); };
+  (void)engine_->attach(std::move(device));
+  NapiStruct& napi = *engine_->core().devices.back().netif->rx_queues[0]->napi;
+  queue.start(machine_, "device", interrupt_of(machine_, engine_->core(), napi), false);
+}
+
 void OneRun::attach() {
   for (std::uint32_t i = 0; i < plan_.arrivals.size(); ++i) {
     ScriptQueue::Script script;
     for (const Nanos at : plan_.arrivals[i]) script.arrivals.push_back({at, i});
-    auto device = std::make_unique<ScriptDevice>("sim" + std::to_string(i), std::vector{script}, flows_, machine_,
-                                                 FlowHashKind::siphash);
-    device->queue(0).on_received = [this](const Packet& packet) { judge_->received(packet, false); };
-    (void)engine_->attach(std::move(device));
+    if (plan_.virtio)
+      attach_virtio(i, script);
+    else
+      attach_script(i, script);
   }
   for (const auto& [path, text] : plan_.settings)
     if (const auto done = engine_->write(path, text); !done) throw std::runtime_error(done.error().text);

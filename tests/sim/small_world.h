@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "netrx/engine.h"
 #include "script_device.h"
 #include "sim/machine.h"
+#include "virtio_device.h"
 
 namespace netrx::simtest {
 
@@ -18,6 +20,7 @@ class SmallWorld;
 struct SmallPlan {
   std::vector<std::uint16_t> cpus{0, 1};
   std::vector<std::vector<Nanos>> arrivals{};  ///< by device; each has one queue and one flow
+  std::optional<VirtioPlan> virtio{};          ///< every device is a virtio-net device; else a script alone
   std::vector<std::pair<std::string, std::string>> settings{};
   /// Each is one more thread.
   std::vector<std::function<void(SmallWorld&)>> threads{};

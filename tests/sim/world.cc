@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "world.h"
 
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -38,12 +39,17 @@ class World {
 
  private:
   void attach_devices();
+  template <class Device>
+  std::unique_ptr<NetDevice> judged(std::unique_ptr<Device> device);
+  std::unique_ptr<NetDevice> make_device(const DevicePlan& plan);
+  void start_devices();
   void run_app(std::size_t index, SimThread& thread);
   std::size_t consume(std::size_t index, Application& app, std::uint16_t cpu, SimThread& thread);
   void maybe_transmit(std::size_t index, Application& app, std::uint16_t cpu, Prng& prng);
   void maybe_busy_poll(std::size_t index, Application& app, std::uint16_t cpu, Prng& prng);
   void run_control(SimThread& thread);
   void perform(const ControlPlan& step);
+  void detach(const std::string& name);
   void wait_until_drained(SimThread& thread);
   void must(const Result<void>& done, const std::string& what);
   std::uint16_t any_cpu(Prng& prng) const { return plan_.engine.cpus[prng.below(plan_.engine.cpus.size())]; }
@@ -52,7 +58,9 @@ class World {
   EventLog log_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<SimExecutor> executor_;
+  std::unique_ptr<RingStage> rings_;
   std::unique_ptr<Judge> judge_;
+  std::map<std::string, VirtioDevice*> virtio_devices_;
   std::vector<std::unique_ptr<Consumer>> consumers_;
   std::unique_ptr<FlowFanout> fanout_;
   std::unique_ptr<JudgedHandler> handler_;
@@ -65,6 +73,7 @@ World::World(const Plan& plan, bool verbose) : plan_(plan), log_(verbose) {
   engine_ = std::move(*Engine::create(plan.engine));
   executor_ = std::make_unique<SimExecutor>(*engine_, plan.sim);
   SimExecutor::State& state = executor_->state();
+  rings_ = std::make_unique<RingStage>(state.machine, plan.seed, plan.vring_stall_ppm, plan.sim.disturbance.stall);
   judge_ = std::make_unique<Judge>(state.machine, engine_->core(), state.cpus, log_, plan.flows.size());
   engine_->set_tracer(judge_.get());
 
@@ -83,16 +92,45 @@ void World::must(const Result<void>& done, const std::string& what) {
   if (!done) judge_->accuse("control", what + ": " + done.error().text);
 }
 
+template <class Device>
+std::unique_ptr<NetDevice> World::judged(std::unique_ptr<Device> device) {
+  for (std::size_t i = 0; i < device->queue_count(); ++i)
+    device->queue(i).on_received = [this](const Packet& packet) { judge_->received(packet, false); };
+  return device;
+}
+
+std::unique_ptr<NetDevice> World::make_device(const DevicePlan& plan) {
+  if (!plan.virtio)
+    return judged(
+        std::make_unique<ScriptDevice>(plan.name, plan.queues, plan_.flows, executor_->state().machine, plan.hash));
+  auto device = std::make_unique<VirtioDevice>(plan.name, plan.queues, plan_.flows, *plan.virtio, plan.hash);
+  virtio_devices_[plan.name] = device.get();
+  return judged(std::move(device));
+}
+
+/// The far ends of virtio devices begin.
+void World::start_devices() {
+  EngineCore& core = engine_->core();
+  for (const Attached& attached : core.devices) {
+    const auto found = virtio_devices_.find(attached.netif->name);
+    if (found == virtio_devices_.end()) continue;
+    for (std::size_t i = 0; i < found->second->queue_count(); ++i) {
+      const std::string name = attached.netif->name + "/" + std::to_string(i);
+      VirtioQueue& queue = found->second->queue(i);
+      queue.accuse = [this, name](const std::string& what) { judge_->accuse("frames", name + ": " + what); };
+      SimMachine& machine = executor_->state().machine;
+      NapiStruct& napi = *attached.netif->rx_queues[i]->napi;
+      queue.start(machine, name, interrupt_of(machine, core, napi), true);
+    }
+  }
+}
+
 void World::attach_devices() {
   Judge& judge = *judge_;
   bool transmits = false;
   for (const AppPlan& app : plan_.apps) transmits |= app.transmit_ppm != 0;
   for (const DevicePlan& plan : plan_.devices) {
-    auto device =
-        std::make_unique<ScriptDevice>(plan.name, plan.queues, plan_.flows, executor_->state().machine, plan.hash);
-    for (std::size_t i = 0; i < device->queue_count(); ++i)
-      device->queue(i).on_received = [&judge](const Packet& packet) { judge.received(packet, false); };
-    if (const auto attached = engine_->attach(std::move(device)); !attached)
+    if (const auto attached = engine_->attach(make_device(plan)); !attached)
       judge.accuse("control", "attach: " + attached.error().text);
     if (transmits) judge.slots_are_shared(*engine_->core().devices.back().netif);
   }
@@ -168,12 +206,19 @@ void World::perform(const ControlPlan& step) {
       (void)engine_->write(step.path, step.text);
       break;
     case Kind::set_running: (void)engine_->set_running(step.path, step.on); break;
-    case Kind::detach: (void)engine_->detach(step.path); break;
+    case Kind::detach: detach(step.path); break;
     case Kind::bind_irq: (void)engine_->bind_irq(step.path, step.queue, step.cpu); break;
     case Kind::stats: (void)engine_->stats(); break;
   }
   judge.reconfigure_end();
   log_.add(executor_->state().machine, "control done", static_cast<std::uint64_t>(step.kind));
+}
+
+void World::detach(const std::string& name) {
+  if (!engine_->detach(name)) return;
+  const auto device = virtio_devices_.find(name);
+  if (device == virtio_devices_.end()) return;
+  for (std::size_t i = 0; i < device->second->queue_count(); ++i) device->second->queue(i).unplug();
 }
 
 void World::wait_until_drained(SimThread& thread) {
@@ -186,6 +231,7 @@ void World::wait_until_drained(SimThread& thread) {
 
 void World::run_control(SimThread& thread) {
   attach_devices();
+  start_devices();
   for (std::size_t i = 0; i < plan_.apps.size(); ++i) {
     ++apps_running_;
     executor_->spawn("app" + std::to_string(i), plan_.apps[i].core, [this, i](SimThread& app) { run_app(i, app); });

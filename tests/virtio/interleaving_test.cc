@@ -85,7 +85,9 @@ class Stage {
       *to = value;
       return;
     }
-    actors_[current_].buffered.push_back({to, sizeof(T), static_cast<std::uint64_t>(value)});
+    Store late{to, sizeof(T), 0};
+    std::memcpy(&late.value, &value, sizeof value);
+    actors_[current_].buffered.push_back(late);
   }
   void fence() {
     if (current_ != kNobody) flush(actors_[current_]);

@@ -8,72 +8,74 @@
 
 #include "driver/af_packet/packet_queues.h"
 #include "driver/live/interface.h"
-#include "driver/live/live_keys.h"
+#include "driver/live/live_device.h"
 
 namespace netrx {
 
 namespace {
 
-class PacketDevice final : public NetDevice {
- public:
-  PacketDevice(PacketRequest request, const LiveOptions& live, std::vector<PacketRing> rings,
-               std::vector<OwnedFd> senders)
-      : request_(std::move(request)),
-        name_(live.name),
-        address_(interface_address(request_.interface)),
-        ethernet_(interface_is_ethernet(request_.interface)),
-        limit_(live.frames),
-        rings_(std::move(rings)),
-        senders_(std::move(senders)) {
-    for (const PacketRing& ring : rings_)
-      rx_.push_back(std::make_unique<PacketRxQueue>(ring, request_, ethernet_, limit_));
-    for (const OwnedFd& fd : senders_) tx_.push_back(std::make_unique<PacketTxQueue>(fd.get(), ethernet_));
-  }
+struct Senders {
+  std::size_t count;
+  bool qdisc_bypass;
+};
 
-  std::string_view name() const override { return name_; }
-  std::array<std::uint8_t, 6> address() const override { return address_; }
-  std::size_t queue_count() const override { return rx_.size(); }
-  RxQueue& queue(std::size_t index) override { return *rx_[index]; }
-  bool has_link_header() const override { return ethernet_; }
-  std::size_t tx_queue_count() const override { return tx_.size(); }
-  TxQueue& tx_queue(std::size_t index) override { return *tx_[index]; }
+/// The sockets of a device: a ring a receive queue (none: it only sends), a sender a send queue.
+struct PacketFiles {
+  std::vector<PacketRing> rings;
+  std::vector<OwnedFd> senders;
+};
+
+Result<PacketFiles> open_files(const PacketRequest& request, const Senders& senders) {
+  PacketFiles files;
+  if (request.queues != 0) {
+    auto rings = open_packet_rings(request);
+    if (!rings) return std::unexpected(rings.error());
+    files.rings = std::move(*rings);
+  }
+  for (std::size_t i = 0; i < senders.count; ++i) {
+    auto sender = open_packet_sender(request.interface, senders.qdisc_bypass);
+    if (!sender) return std::unexpected(sender.error());
+    files.senders.push_back(std::move(*sender));
+  }
+  return files;
+}
+
+class PacketDevice final : public LiveDeviceOf<PacketRxQueue, PacketTxQueue> {
+ public:
+  PacketDevice(const PacketRequest& request, const Senders& senders, const LiveOptions& live, PacketFiles files)
+      : LiveDeviceOf(request.interface, live, interface_is_ethernet(request.interface)),
+        request_(request),
+        senders_(senders) {
+    for (PacketRing& ring : files.rings)
+      rx_.push_back(std::make_unique<PacketRxQueue>(std::move(ring), request_, has_link_header(), life_));
+    for (OwnedFd& fd : files.senders) tx_.push_back(std::make_unique<PacketTxQueue>(std::move(fd), has_link_header()));
+    follow();
+  }
+  ~PacketDevice() override { unfollow(); }
+
   TxFeatures tx_features() const override {
     return {.checksum = true, .scatter = true, .tcp_segmentation = true, .udp_segmentation = false};
   }
 
-  std::string remark() const override {
-    const std::string& interface = request_.interface;
-    for (const auto& queue : rx_)
-      if (queue->exhausted() && queue->trouble() != 0)
-        return interface + " is gone (" + errno_text(queue->trouble()) + "); nothing more will come from it";
-    if (!interface_is_up(interface))
-      return interface_index(interface) == 0
-                 ? interface + " is gone"
-                 : interface + " is down; bring it up with: ip link set " + interface + " up";
-    for (const auto& queue : tx_)
-      if (queue->trouble() != 0)
-        return interface + ": the kernel refused a packet (" + errno_text(queue->trouble()) + ")";
+ private:
+  Result<void> reopen() override {
+    auto files = open_files(request_, senders_);
+    if (!files) return std::unexpected(files.error());
+    // Senders first: what is received may be answered.
+    for (std::size_t i = 0; i < tx_.size(); ++i) (void)tx_[i]->resume_with(std::move(files->senders[i]));
+    for (std::size_t i = 0; i < rx_.size(); ++i) (void)rx_[i]->resume_with(std::move(files->rings[i]));
     return {};
   }
 
- private:
   const PacketRequest request_;
-  const std::string name_;
-  const std::array<std::uint8_t, 6> address_;
-  const bool ethernet_;
-  FrameLimit limit_;
-  const std::vector<PacketRing> rings_;
-  const std::vector<OwnedFd> senders_;
-  std::vector<std::unique_ptr<PacketRxQueue>> rx_;
-  std::vector<std::unique_ptr<PacketTxQueue>> tx_;
+  const Senders senders_;
 };
 
-/// `receives`: with rings; a sender needs none.
 Result<std::unique_ptr<NetDevice>> open_packet_device(DeviceArguments& arguments, std::size_t queues, bool receives) {
   constexpr int kFanouts[] = {PACKET_FANOUT_HASH, PACKET_FANOUT_CPU, PACKET_FANOUT_LB, PACKET_FANOUT_QM};
   PacketRequest request{.interface = arguments.argument()};
   const LiveOptions live = read_live_options(arguments, request.interface, queues);
-  request.queues = live.queues;
+  request.queues = receives ? live.queues : 0;
   request.fanout = kFanouts[arguments.choice("fanout", 0, {"hash", "cpu", "lb", "qm"})];
   request.rxhash = arguments.on_off("rxhash", false);
   request.promiscuous = arguments.on_off("promisc", false);
@@ -82,45 +84,25 @@ Result<std::unique_ptr<NetDevice>> open_packet_device(DeviceArguments& arguments
       static_cast<std::uint32_t>(arguments.duration("block-timeout", std::chrono::milliseconds(1),
                                                     std::chrono::milliseconds(1), std::chrono::seconds(1)) /
                                  std::chrono::milliseconds(1));
-  const bool bypass = arguments.on_off("qdisc_bypass", false);
+  const Senders senders{live.queues, arguments.on_off("qdisc_bypass", false)};
   if (arguments.error()) return std::unexpected(*arguments.error());
-
-  std::vector<PacketRing> rings;
-  if (receives) {
-    auto opened = open_packet_rings(request);
-    if (!opened) return std::unexpected(opened.error());
-    rings = std::move(*opened);
-  }
-  std::vector<OwnedFd> senders;
-  for (std::size_t i = 0; i < live.queues; ++i) {
-    auto sender = open_packet_sender(request.interface, bypass);
-    if (!sender) return std::unexpected(sender.error());
-    senders.push_back(std::move(*sender));
-  }
-  return std::make_unique<PacketDevice>(std::move(request), live, std::move(rings), std::move(senders));
+  auto files = open_files(request, senders);
+  if (!files) return std::unexpected(files.error());
+  return std::make_unique<PacketDevice>(request, senders, live, std::move(*files));
 }
 
 }  // namespace
 
 DeviceKind packet_device_kind() {
-  DeviceKind kind{.name = "af_packet",
-                  .argument = "INTERFACE",
-                  .summary = "what an interface receives, beside the kernel; as --sink: sends by it",
-                  .keys = live_keys(),
-                  .open = [](DeviceArguments& arguments) { return open_packet_device(arguments, 1, true); },
-                  .wrap = {}};
-  kind.open_sink = [](DeviceArguments& arguments, std::size_t queues) {
-    return open_packet_device(arguments, queues, false);
-  };
-  const std::initializer_list<DeviceKey> more = {
-      {"fanout", "hash|cpu|lb|qm", "how the kernel spreads frames over the queues (default hash: by flow)"},
-      {"rxhash", "on|off", "packets carry the kernel's flow hash (default off)"},
-      {"promisc", "on|off", "also frames for other addresses (default off)"},
-      {"blocks", "N", "blocks of 256 KiB in each queue's ring (default 64)"},
-      {"block-timeout", "TIME", "how long a block waits to be filled, whole milliseconds (default 1ms)"},
-      {"qdisc_bypass", "on|off", "sends past the interface's queue discipline (default off)"}};
-  kind.keys.insert(kind.keys.end(), more);
-  return kind;
+  return live_device_kind(
+      "af_packet", "what an interface receives, beside the kernel; as --sink: sends by it",
+      {{"fanout", "hash|cpu|lb|qm", "how the kernel spreads frames over the queues (default hash: by flow)"},
+       {"rxhash", "on|off", "packets carry the kernel's flow hash (default off)"},
+       {"promisc", "on|off", "also frames for other addresses (default off)"},
+       {"blocks", "N", "blocks of 256 KiB in each queue's ring (default 64)"},
+       {"block-timeout", "TIME", "how long a block waits to be filled, whole milliseconds (default 1ms)"},
+       {"qdisc_bypass", "on|off", "sends past the interface's queue discipline (default off)"}},
+      open_packet_device);
 }
 
 }  // namespace netrx

@@ -155,6 +155,7 @@ TEST_F(PacketDeviceTest, SurvivesThatTheInterfaceGoesDownAndUp) {
   EXPECT_EQ(device->tx_queue(0).stats().tx_errors.load(), 1u);
 
   shell("ip link set v0 up");
+  wait_until_running("v1");
   RawSocket("v1").send(live_frame(5));
   EXPECT_EQ(receive(*device, 1), (std::vector<FrameBytes>{live_frame(5)}));
   send_all(device->tx_queue(0), std::array{&packet.packet});
@@ -162,22 +163,76 @@ TEST_F(PacketDeviceTest, SurvivesThatTheInterfaceGoesDownAndUp) {
 }
 
 TEST_F(PacketDeviceTest, EndsWhenTheInterfaceIsDeleted) {
-  const auto device = open("af_packet:v0");
+  const auto device = open("af_packet:v0,reconnect=off");
   RxQueue& queue = device->queue(0);
   shell("ip link set v0 down");
-  EXPECT_TRUE(queue.irq_take(Nanos{1}));
+  EXPECT_TRUE(queue.irq_take(steady_now()));
   EXPECT_TRUE(take_waiting(queue, *pool_).empty());
   queue.irq_unmask();
-  EXPECT_LE(queue.next_attention(Nanos{1}), std::chrono::milliseconds(200)) << "the kernel has told all it will";
+  const Nanos now = steady_now();
+  EXPECT_LE(queue.next_attention(now), now + std::chrono::milliseconds(200)) << "the kernel has told all it will";
   shell("ip link del v0");
-  EXPECT_TRUE(queue.irq_take(Nanos{1}));
-  EXPECT_TRUE(take_waiting(queue, *pool_).empty());
-  EXPECT_TRUE(queue.exhausted());
+  EXPECT_TRUE(queue.irq_take(steady_now()));
+  EXPECT_TRUE(poll_until(*device, [&] { return queue.exhausted(); }));
   EXPECT_EQ(queue.irq_fd(), -1);
   EXPECT_THAT(device->remark(), HasSubstr("v0 is gone"));
   OwnPacket packet(live_frame(1));
   send_all(device->tx_queue(0), std::array{&packet.packet});
   EXPECT_EQ(device->tx_queue(0).stats().tx_errors.load(), 1u);
+}
+
+TEST_F(PacketDeviceTest, GivesWhatCameJustBeforeTheEnd) {
+  for (int round = 0; round < 5; ++round) {
+    const auto device = open("af_packet:v0,reconnect=off,block-timeout=5ms");
+    for (std::uint32_t i = 0; i < 10; ++i) RawSocket("v1").send(live_frame(i));
+    shell("ip link del v0");
+    EXPECT_EQ(receive(*device, 10).size(), 10u) << "though their block was not full";
+    EXPECT_TRUE(poll_until(*device, [&] { return device->queue(0).exhausted(); }));
+    lay_wire();
+  }
+}
+
+TEST_F(PacketDeviceTest, TakesAnInterfaceThatComesBack) {
+  const Place place{kLayWire, "v0", "v1"};
+  expect_to_survive_deletion("af_packet:v0", place);
+  expect_to_survive_deletion("af_packet:v0,promisc=on,block-timeout=5ms", place);
+}
+
+TEST_F(PacketDeviceTest, TakesAllQueuesOfAnInterfaceThatComesBack) {
+  const auto device = open("af_packet:v0,queues=3");
+  shell("ip link del v0");
+  EXPECT_TRUE(poll_until(*device, [&] { return says(*device, "is gone; it will be taken again"); }));
+  lay_wire();
+  ASSERT_TRUE(poll_until(*device, [&] { return says(*device, "was gone and was taken again"); }));
+  for (std::uint32_t i = 0; i < 60; ++i) RawSocket("v1").send(live_frame(i));
+  EXPECT_EQ(receive(*device, 60).size(), 60u);
+}
+
+TEST_F(PacketDeviceTest, FollowsAnInterfaceThatIsRenamed) {
+  const auto device = open("af_packet:v0");
+  shell("ip link set v0 down && ip link set v0 name other && ip link set other up");
+  EXPECT_TRUE(says(*device, "v0 is called other now"));
+  expect_frames_both_ways(*device, {"", "other", "v1"});
+  shell("ip link set other down && ip link set other name v0 && ip link set v0 up");
+  EXPECT_EQ(device->remark(), "");
+}
+
+TEST_F(PacketDeviceTest, SurvivesAnotherMtu) {
+  const auto device = open("af_packet:v0");
+  for (const char* mtu : {"1400", "9000"}) {
+    shell(std::string("ip link set v0 mtu ") + mtu + " && ip link set v1 mtu " + mtu);
+    EXPECT_EQ(device->remark(), std::string("v0 has MTU ") + mtu + ", it had 1500");
+    const FrameBytes frame(std::stoul(mtu) + 14, 7), longer(std::stoul(mtu) + 15, 7);
+    RawSocket peer("v1");
+    peer.send(frame);
+    EXPECT_EQ(receive(*device, 1), (std::vector<FrameBytes>{frame})) << mtu;
+    OwnPacket packet(frame), too_long(longer);
+    send_all(device->tx_queue(0), std::array{&too_long.packet, &packet.packet});
+    EXPECT_EQ(peer.receive(), frame) << mtu;
+  }
+  EXPECT_EQ(device->tx_queue(0).stats().tx_errors.load(), 2u) << "what is too long is refused, and no more";
+  shell("ip link set v0 mtu 1500");
+  EXPECT_EQ(device->remark(), "");
 }
 
 TEST_F(PacketDeviceTest, SaysWhatIsMissing) {

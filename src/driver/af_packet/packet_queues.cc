@@ -14,12 +14,24 @@ namespace netrx {
 
 // -- receive
 
-PacketRxQueue::PacketRxQueue(const PacketRing& ring, const PacketRequest& request, bool ethernet, FrameLimit& limit)
-    : LiveRxQueue(ring.fd.get(), limit),
-      ring_(ring),
+PacketRxQueue::PacketRxQueue(PacketRing ring, const PacketRequest& request, bool ethernet, LiveLife& life)
+    : LiveRxQueue(ring.fd.get(), life),
+      ring_(std::move(ring)),
       ethernet_(ethernet),
       rxhash_(request.rxhash),
+      block_timeout_(std::chrono::milliseconds(request.block_timeout_ms)),
       big_frames_(kLongest, kLongFrames) {}
+
+PacketRing PacketRxQueue::resume_with(PacketRing ring) {
+  const std::lock_guard lock(mutex_);
+  std::swap(ring_, ring);
+  at_.store(0, std::memory_order_relaxed);
+  frame_ = nullptr;
+  frames_left_ = 0;
+  gone_ = Nanos{0};
+  resume(ring_.fd.get());
+  return ring;
+}
 
 tpacket_block_desc& PacketRxQueue::block(std::uint32_t index) const {
   return *reinterpret_cast<tpacket_block_desc*>(ring_.blocks.at() + std::size_t{index} * PacketRequest::kBlockSize);
@@ -34,21 +46,18 @@ bool PacketRxQueue::something_waits(Nanos now) const {
   constexpr Nanos kNotSoon = std::chrono::microseconds(200);
   const Nanos asked = asked_.load(std::memory_order_relaxed);
   if (now >= asked && now - asked < kNotSoon) return false;
-  pollfd fd{.fd = fd_, .events = 0, .revents = 0};
-  if (::poll(&fd, 1, 0) > 0 || (trouble() != 0 && !packet_socket_is_bound(fd_))) return true;
+  pollfd one{.fd = fd(), .events = 0, .revents = 0};
+  if (::poll(&one, 1, 0) > 0 || (trouble() != 0 && !packet_socket_is_bound(fd()))) return true;
   asked_.store(now, std::memory_order_relaxed);
   return false;
 }
 
 Nanos PacketRxQueue::next_attention(Nanos now) {
-  constexpr Nanos kLookAgain = std::chrono::milliseconds(100);
   const Nanos next = LiveRxQueue::next_attention(now);
   return trouble() != 0 && !exhausted() ? std::min(next, now + kLookAgain) : next;
 }
 
-std::size_t PacketRxQueue::poll(PollContext& context, PacketBatch& batch, std::size_t budget) {
-  const std::size_t wanted = allowance(batch, budget);
-  if (wanted == 0) return 0;
+std::size_t PacketRxQueue::receive(PollContext& context, PacketBatch& batch, std::size_t wanted) {
   const std::size_t before = batch.size();
   Step step = Step::frame;
   while (batch.size() - before < wanted && (step == Step::frame || step == Step::skipped))
@@ -149,18 +158,24 @@ void PacketRxQueue::look_for_trouble(Nanos now) {
     counted_ = now;
     count_drops();
   }
-  pollfd fd{.fd = fd_, .events = 0, .revents = 0};
+  pollfd one{.fd = fd(), .events = 0, .revents = 0};
   int code = trouble();
   socklen_t size = sizeof code;
-  if (::poll(&fd, 1, 0) > 0) getsockopt(fd_, SOL_SOCKET, SO_ERROR, &code, &size);  // taken: it is told once
+  if (::poll(&one, 1, 0) > 0) getsockopt(fd(), SOL_SOCKET, SO_ERROR, &code, &size);  // taken: it is told once
   note_trouble(code);
-  if (code != 0 && !packet_socket_is_bound(fd_)) end(code);
+  if (code == 0 || packet_socket_is_bound(fd())) return;
+  // What came last is in a block that is not full. The kernel's timer hands it over, also now.
+  const Nanos patience = 3 * block_timeout_ + std::chrono::milliseconds(10);
+  if (gone_ == Nanos{0}) gone_ = now;
+  if (now - gone_ < patience) return keep_still(now + block_timeout_);
+  count_drops();
+  end(code);
 }
 
 void PacketRxQueue::count_drops() {
   tpacket_stats_v3 counts{};
   socklen_t size = sizeof counts;
-  if (getsockopt(fd_, SOL_PACKET, PACKET_STATISTICS, &counts, &size) != 0) return;  // it counts from 0 again
+  if (getsockopt(fd(), SOL_PACKET, PACKET_STATISTICS, &counts, &size) != 0) return;  // it counts from 0 again
   if (counts.tp_drops != 0) RxQueueStats::add(stats_.rx_missed_errors, counts.tp_drops);
 }
 
@@ -179,31 +194,35 @@ std::size_t PacketTxQueue::gather(std::span<Packet* const> packets) {
   return n;
 }
 
-std::size_t PacketTxQueue::send(std::size_t messages, bool& full) {
+OwnedFd PacketTxQueue::resume_with(OwnedFd fd) {
+  const std::lock_guard lock(mutex_);
+  std::swap(fd_, fd);
+  note_trouble(0);
+  return fd;
+}
+
+std::size_t PacketTxQueue::send_gathered(std::size_t messages, bool& full) {
   std::size_t sent = 0;
   while (sent < messages) {
-    const int n = sendmmsg(fd_, messages_.data() + sent, static_cast<unsigned>(messages - sent), MSG_DONTWAIT);
+    const int n = sendmmsg(fd_.get(), messages_.data() + sent, static_cast<unsigned>(messages - sent), MSG_DONTWAIT);
     if (n > 0) {
       sent += static_cast<std::size_t>(n);
-      trouble_.store(0, std::memory_order_relaxed);
+      note_trouble(0);
       continue;
     }
     if (errno == EINTR) continue;
     full = errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM;
     if (full) break;
-    trouble_.store(errno, std::memory_order_relaxed);
+    note_trouble(errno);
     RxQueueStats::add(stats_.tx_errors);
     ++sent;  // refused for what it is: the others may do better
   }
   return sent;
 }
 
-std::size_t PacketTxQueue::xmit(std::span<Packet* const> packets) {
-  const std::size_t most = std::min(packets.size(), done_.room());
+std::size_t PacketTxQueue::send(std::span<Packet* const> packets) {
   std::size_t sent = 0;
-  for (bool full = false; sent < most && !full;) sent += send(gather(packets.subspan(sent, most - sent)), full);
-  count_taken(stats_, packets.first(sent), packets.size());
-  done_.add(packets.first(sent));
+  for (bool full = false; sent < packets.size() && !full;) sent += send_gathered(gather(packets.subspan(sent)), full);
   return sent;
 }
 

@@ -8,11 +8,10 @@
 #include <atomic>
 #include <cstdint>
 #include <span>
-#include <vector>
+#include <utility>
 
 #include "driver/af_packet/packet_socket.h"
 #include "driver/big_frames.h"
-#include "driver/live/done_packets.h"
 #include "driver/live/frame_pieces.h"
 #include "driver/live/live_queue.h"
 
@@ -25,13 +24,16 @@ namespace netrx {
 /// frame has been copied out. Copying keeps a slow consumer's few packets from holding on to blocks of hundreds.
 class PacketRxQueue final : public LiveRxQueue {
  public:
-  PacketRxQueue(const PacketRing& ring, const PacketRequest& request, bool ethernet, FrameLimit& limit);
+  PacketRxQueue(PacketRing ring, const PacketRequest& request, bool ethernet, LiveLife& life);
 
-  std::size_t poll(PollContext& context, PacketBatch& batch, std::size_t budget) override;
   /// The kernel tells once that the interface went down, and not again when it then goes away: that is looked for.
   Nanos next_attention(Nanos now) override;
 
+  /// Goes on with this ring when it was lost; the other one is returned, to be closed.
+  PacketRing resume_with(PacketRing ring);
+
  protected:
+  std::size_t receive(PollContext& context, PacketBatch& batch, std::size_t wanted) override;
   bool something_waits(Nanos now) const override;
 
  private:
@@ -47,42 +49,42 @@ class PacketRxQueue final : public LiveRxQueue {
   void look_for_trouble(Nanos now);
   void count_drops();
 
-  const PacketRing& ring_;
+  PacketRing ring_;
   const bool ethernet_;
   const bool rxhash_;
+  const Nanos block_timeout_;
   BigFrames big_frames_;
   std::atomic<std::uint32_t> at_{0};     ///< the block to read next; also looked at by whoever asks something_waits()
   const std::uint8_t* frame_ = nullptr;  ///< in it; null: it was not entered yet
   std::uint32_t frames_left_ = 0;
-  Nanos counted_{0};                                            ///< when drops were last asked for
+  Nanos counted_{0};  ///< when drops were last asked for
+  Nanos gone_{0};     ///< when the interface was first seen to be gone; 0: it was not
   mutable std::atomic<Nanos> asked_{-std::chrono::seconds(1)};  ///< when something_waits() last asked for trouble
 };
 
 /// Sends packets many a system call; they are the kernel's when xmit() returns. Kernel: sendmmsg, packet_snd.
-class PacketTxQueue final : public TxQueue {
+class PacketTxQueue final : public LiveTxQueue {
  public:
-  PacketTxQueue(int fd, bool ethernet) : fd_(fd), format_{.ethernet = ethernet, .vnet_hdr = true} {}
+  PacketTxQueue(OwnedFd fd, bool ethernet) : fd_(std::move(fd)), format_{.ethernet = ethernet, .vnet_hdr = true} {}
 
-  std::size_t xmit(std::span<Packet* const> packets) override;
-  void xmit_kick() override {}
-  std::size_t xmit_done(PacketBatch& done) override { return done_.give(done); }
+  /// Sends by this socket from now on; the other one is returned, to be closed.
+  OwnedFd resume_with(OwnedFd fd);
 
-  /// Why the kernel last refused a packet, as errno; 0: it takes them.
-  int trouble() const { return trouble_.load(std::memory_order_relaxed); }
+ protected:
+  std::size_t send(std::span<Packet* const> packets) override;
+  bool file_is_attached() const override { return packet_socket_is_bound(fd_.get()); }
 
  private:
   static constexpr std::size_t kAtOnce = PacketBatch::kCapacity;
 
-  std::size_t gather(std::span<Packet* const> packets);  ///< how many messages there are now; at least 1
-  std::size_t send(std::size_t messages, bool& full);    ///< how many are the kernel's, or were refused
+  std::size_t gather(std::span<Packet* const> packets);         ///< how many messages there are now; at least 1
+  std::size_t send_gathered(std::size_t messages, bool& full);  ///< how many are the kernel's, or were refused
 
-  const int fd_;
+  OwnedFd fd_;
   const FrameFormat format_;
-  DonePackets done_;
   std::array<FrameExtras, kAtOnce> extras_;
   std::array<mmsghdr, kAtOnce> messages_{};
   std::array<iovec, kMostFramePieces + 4 * kAtOnce> pieces_;
-  std::atomic<int> trouble_{0};
 };
 
 }  // namespace netrx

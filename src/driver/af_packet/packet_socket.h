@@ -33,7 +33,11 @@ class Mapping {
   Mapping() = default;
   Mapping(void* at, std::size_t size) : at_(static_cast<std::uint8_t*>(at)), size_(size) {}
   Mapping(Mapping&& other) noexcept : at_(std::exchange(other.at_, nullptr)), size_(other.size_) {}
-  Mapping& operator=(Mapping&&) = delete;
+  Mapping& operator=(Mapping&& other) noexcept {
+    std::swap(at_, other.at_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
   ~Mapping();
   std::uint8_t* at() const { return at_; }
   std::size_t size() const { return size_; }

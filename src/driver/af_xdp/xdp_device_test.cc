@@ -6,10 +6,13 @@
 #include <netinet/in.h>
 
 #include <algorithm>
+#include <set>
 #include <thread>
 
 #include "driver/af_xdp/xdp_test_support.h"
+#include "driver/frame_returns.h"
 #include "driver/live/live_device_test_support.h"
+#include "netrx/ethertype.h"
 
 namespace netrx {
 namespace {
@@ -125,12 +128,92 @@ TEST_F(XdpDeviceTest, TheProgramIsAttachedChangedReplacedAndGoesWithTheDevice) {
   }
   EXPECT_FALSE(program_attached());
   {
-    auto program = XdpProgram::attach("v0", {.protocol = IPPROTO_UDP, .port = 53}, XdpMode::automatic, false);
+    auto program = XdpProgram::attach({.interface = "v0", .match = {.protocol = IPPROTO_UDP, .port = 53}});
     ASSERT_TRUE(program) << program.error().text;
     EXPECT_TRUE(program->native) << "veth has native XDP";
     EXPECT_TRUE(program->change({}));
   }
   EXPECT_FALSE(program_attached());
+}
+
+TEST_F(XdpDeviceTest, PacketsCarryWhatTheDriverSays) {
+  if (!XdpMetadataFunctions::find()) GTEST_SKIP() << "skipped: " << XdpMetadataFunctions::find().error().text;
+  const auto hashes_by = [&](const std::string& spec) {
+    const auto device = open(spec);
+    RawSocket peer("v1");
+    PacketBatch batch;
+    std::vector<std::uint32_t> hashes;
+    for (std::uint32_t i = 0; i < 20; ++i) {
+      peer.send(live_frame(i));
+      EXPECT_TRUE(poll_until_held(*device, batch, batch.size() + 1));
+    }
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      EXPECT_EQ(bytes_of(*batch[i]), live_frame(static_cast<std::uint32_t>(i)));
+      EXPECT_TRUE(batch[i]->l4_hash);
+      EXPECT_FALSE(batch[i]->vlan_present);
+      EXPECT_FALSE(xdp_rx_timestamp(*batch[i])) << "a veth knows of none for what a socket sends";
+      hashes.push_back(batch[i]->hash);
+    }
+    EXPECT_EQ(device->remark(), "");
+    end_packets(*pool_, batch);
+    return hashes;
+  };
+  const std::vector<std::uint32_t> by_driver = hashes_by("af_xdp:v0,metadata=on");
+  EXPECT_EQ(by_driver, hashes_by("af_packet:v0,rxhash=on")) << "one kernel, one hash for the same frame";
+  EXPECT_EQ(std::set(by_driver.begin(), by_driver.end()).size(), 20u);
+  EXPECT_EQ(by_driver, hashes_by("af_xdp:v0,metadata=on,match=udp")) << "behind a filter too";
+}
+
+TEST_F(XdpDeviceTest, WithoutMetadataItSaysWhy) {
+  EXPECT_THAT(open("af_xdp:v0,mode=generic")->remark(), HasSubstr("a program in the generic place gets none"));
+  EXPECT_THAT(refused("af_xdp:v0,mode=generic,metadata=on"), HasSubstr("leave metadata=auto"));
+  const auto device = open("af_xdp:v0,metadata=off");
+  EXPECT_EQ(device->remark(), "");
+  RawSocket("v1").send(live_frame(1));
+  PacketBatch batch;
+  ASSERT_TRUE(poll_until_held(*device, batch, 1));
+  EXPECT_EQ(batch[0]->hash, 0u);
+  EXPECT_FALSE(batch[0]->l4_hash);
+  end_packets(*pool_, batch);
+  // lo has native XDP nowhere, so the generic place is found and no metadata.
+  const auto loopback = open("af_xdp:lo");
+  EXPECT_THAT(loopback->remark(), HasSubstr("packets carry no hash of the driver's"));
+}
+
+TEST(XdpMetadata, IsReadFromInFrontOfTheFrame) {
+  std::array<std::uint8_t, 256> bytes{};
+  XdpMetadata metadata{.timestamp = 77,
+                       .hash = 0x12345678,
+                       .rss_type = XdpMetadata::kRssL4,
+                       .vlan_tci = 0x2005,
+                       .vlan_proto = static_cast<std::uint16_t>(kEthP8021q),
+                       .what = XdpMetadata::kMark | XdpMetadata::kTimestamp | XdpMetadata::kHash | XdpMetadata::kVlan};
+  FrameReturns home(1);
+  const auto read = [&] {
+    Packet packet;
+    packet.head = bytes.data();
+    packet.mac_header = 100;
+    packet.frame_home = &home;
+    std::memcpy(bytes.data() + 100 - sizeof metadata, &metadata, sizeof metadata);
+    read_xdp_metadata(packet);
+    return packet;
+  };
+  Packet packet = read();
+  EXPECT_EQ(packet.hash, 0x12345678u);
+  EXPECT_TRUE(packet.l4_hash);
+  EXPECT_TRUE(packet.vlan_present);
+  EXPECT_EQ(packet.vlan_tci, 0x2005);
+  EXPECT_EQ(packet.vlan_proto, kEthP8021q);
+  EXPECT_EQ(xdp_rx_timestamp(packet), Nanos{77});
+  packet.frame_home = nullptr;
+  EXPECT_FALSE(xdp_rx_timestamp(packet)) << "not a frame that anybody lent";
+  metadata.rss_type = 1;
+  EXPECT_FALSE(read().l4_hash);
+  metadata.what = XdpMetadata::kMark;
+  EXPECT_EQ(read().hash, 0u);
+  EXPECT_FALSE(read().vlan_present);
+  metadata.what = 0xff;
+  EXPECT_EQ(read().hash, 0u) << "no mark: something else is there";
 }
 
 TEST_F(XdpDeviceTest, SeveralQueuesAreSeveralSockets) {
@@ -146,7 +229,7 @@ TEST_F(XdpDeviceTest, SeveralQueuesAreSeveralSockets) {
 }
 
 TEST_F(XdpDeviceTest, EndsWhenTheInterfaceIsDeleted) {
-  const auto device = open("af_xdp:v0");
+  const auto device = open("af_xdp:v0,reconnect=off");
   RxQueue& queue = device->queue(0);
   EXPECT_FALSE(queue.irq_take(std::chrono::seconds(1)));
   EXPECT_LE(queue.next_attention(std::chrono::seconds(1)), std::chrono::milliseconds(1100));
@@ -160,6 +243,57 @@ TEST_F(XdpDeviceTest, EndsWhenTheInterfaceIsDeleted) {
   EXPECT_EQ(queue.poll(context, batch, 64), 0u);
   EXPECT_TRUE(queue.exhausted());
   EXPECT_THAT(device->remark(), HasSubstr("v0 is gone"));
+}
+
+TEST_F(XdpDeviceTest, TakesAnInterfaceThatComesBack) {
+  const Place place{kLayWire, "v0", "v1"};
+  expect_to_survive_deletion("af_xdp:v0,frames=64,mode=native", place);
+  expect_to_survive_deletion("af_xdp:v0,frames=64,mode=generic,metadata=off", place);
+}
+
+TEST_F(XdpDeviceTest, ASenderTakesAnInterfaceThatComesBack) {
+  const auto device = xdp_catalog().open_sink("af_xdp:v0", 1).value();
+  shell("ip link del v0");
+  ASSERT_TRUE(poll_until(*device, [&] { return says(*device, "is gone; it will be taken again"); }));
+  OwnPacket packet(live_frame(1));
+  for (int i = 0; i < 3; ++i) send_all(device->tx_queue(0), std::array{&packet.packet});
+  lay_wire();
+  ASSERT_TRUE(poll_until(*device, [&] { return says(*device, "was gone and was taken again"); }));
+  EXPECT_EQ(device->tx_queue(0).stats().tx_errors.load(), 3u) << "what waited for the one that went is not sent";
+  RawSocket peer("v1");
+  for (std::uint32_t i = 0; i < 2000; ++i) {
+    OwnPacket next(live_frame(i));
+    send_all(device->tx_queue(0), std::array{&next.packet});
+    ASSERT_EQ(peer.receive(), live_frame(i));
+  }
+}
+
+TEST_F(XdpDeviceTest, FollowsAnInterfaceThatIsRenamed) {
+  const auto device = open("af_xdp:v0");
+  shell("ip link set v0 down && ip link set v0 name other && ip link set other up");
+  EXPECT_TRUE(says(*device, "v0 is called other now"));
+  std::this_thread::sleep_for(std::chrono::milliseconds(150));  // somebody looked whether it is gone
+  expect_frames_both_ways(*device, {"", "other", "v1"});
+}
+
+TEST_F(XdpDeviceTest, SurvivesAnotherMtu) {
+  for (const char* mode : {"native", "generic"}) {
+    const auto device = open(std::string("af_xdp:v0,metadata=off,mode=") + mode);
+    for (const std::size_t mtu : {1000, 3000}) {
+      const std::string number = std::to_string(mtu);
+      shell("ip link set v0 mtu " + number + " && ip link set v1 mtu " + number);
+      EXPECT_EQ(device->remark(), "v0 has MTU " + number + ", it had 1500");
+      const FrameBytes frame(mtu + 14, 7);
+      RawSocket peer("v1");
+      peer.send(frame);
+      EXPECT_EQ(receive(*device, 1), (std::vector<FrameBytes>{frame})) << mode << mtu;
+      OwnPacket packet(frame);
+      send_all(device->tx_queue(0), std::array{&packet.packet});
+      EXPECT_EQ(peer.receive(), frame) << mode << mtu;
+    }
+    shell("ip link set v0 mtu 1500 && ip link set v1 mtu 1500");
+    EXPECT_EQ(device->remark(), "");
+  }
 }
 
 TEST_F(XdpDeviceTest, SaysWhatIsMissing) {

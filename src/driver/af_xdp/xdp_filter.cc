@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstddef>
+#include <initializer_list>
 #include <string>
 #include <utility>
 
@@ -87,13 +88,62 @@ class Assembler {
   }
   void here(std::size_t jump) { code_[jump].off = static_cast<std::int16_t>(code_.size() - jump - 1); }
 
-  std::vector<bpf_insn> finish(int map_fd) {
+  void store(std::uint8_t size, int dst, std::int16_t offset, int src) {
+    emit(static_cast<std::uint8_t>(BPF_STX | BPF_MEM | size), dst, src, offset, 0);
+  }
+  void call(int helper) { emit(BPF_JMP | BPF_CALL, 0, 0, 0, helper); }
+
+  /// Asks the driver by one of the kernel's functions, which writes to the stack at these offsets; register 7 gets
+  /// `bit` if it answered.
+  void ask(std::int32_t function, std::initializer_list<std::size_t> answers, std::uint32_t bit) {
+    if (function == 0) return;
+    move(1, 6);
+    int argument = 2;
+    for (const std::size_t at : answers) {
+      move(argument, 10);
+      add(argument++, static_cast<std::int32_t>(at) - kMetadata);
+    }
+    emit(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_KFUNC_CALL, 0, function);
+    const std::size_t none = jump_unless_equal(0, 0);
+    emit(BPF_ALU64 | BPF_OR | BPF_K, 7, 0, 0, static_cast<std::int32_t>(bit));
+    here(none);
+  }
+
+  /// Puts what the driver says in front of the frame, if there is room.
+  void prepend_metadata(const XdpMetadataFunctions& functions) {
+    set(7, 0);
+    for (std::int16_t at = -kMetadata; at < 0; at += 8) store(BPF_DW, 10, at, 7);
+    set(7, XdpMetadata::kMark);
+    ask(functions.timestamp, {offsetof(XdpMetadata, timestamp)}, XdpMetadata::kTimestamp);
+    ask(functions.hash, {offsetof(XdpMetadata, hash), offsetof(XdpMetadata, rss_type)}, XdpMetadata::kHash);
+    ask(functions.vlan, {offsetof(XdpMetadata, vlan_proto), offsetof(XdpMetadata, vlan_tci)}, XdpMetadata::kVlan);
+    store(BPF_W, 10, static_cast<std::int16_t>(offsetof(XdpMetadata, what)) - kMetadata, 7);
+    move(1, 6);
+    set(2, -kMetadata);
+    call(BPF_FUNC_xdp_adjust_meta);
+    const std::size_t no_room = jump_unless_equal(0, 0);
+    load(BPF_W, 2, 6, offsetof(xdp_md, data_meta));
+    load(BPF_W, 3, 6, offsetof(xdp_md, data));
+    move(4, 2);
+    add(4, kMetadata);
+    emit(BPF_JMP | BPF_JGT | BPF_X, 4, 3, 0, 0);  // never, but the verifier asks for it
+    const std::size_t too_short = code_.size() - 1;
+    for (std::int16_t at = 0; at < kMetadata; at += 8) {
+      load(BPF_DW, 5, 10, static_cast<std::int16_t>(at - kMetadata));
+      store(BPF_DW, 2, at, 5);
+    }
+    here(no_room);
+    here(too_short);
+  }
+
+  std::vector<bpf_insn> finish(int map_fd, const XdpMetadataFunctions& functions) {
     for (const std::size_t jump : match_) here(jump);
+    if (functions.any()) prepend_metadata(functions);
     // bpf_redirect_map(&sockets, context->rx_queue_index, XDP_PASS)
     load_map(1, map_fd);
     load(BPF_W, 2, 6, offsetof(xdp_md, rx_queue_index));
     set(3, XDP_PASS);
-    emit(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_redirect_map);
+    call(BPF_FUNC_redirect_map);
     emit(BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
     for (const std::size_t jump : pass_) here(jump);
     if (!pass_.empty()) {
@@ -104,6 +154,8 @@ class Assembler {
   }
 
  private:
+  static constexpr std::int16_t kMetadata = sizeof(XdpMetadata);
+
   std::vector<bpf_insn> code_;
   std::vector<std::size_t> pass_, match_;
 };
@@ -143,7 +195,7 @@ void match_ipv6(Assembler& code, const XdpMatch& match) {
 
 }  // namespace
 
-std::vector<bpf_insn> xdp_filter(const XdpMatch& match, int map_fd) {
+std::vector<bpf_insn> xdp_filter(const XdpMatch& match, int map_fd, const XdpMetadataFunctions& functions) {
   Assembler code;
   code.move(6, 1);
   if (match.protocol != 0) {
@@ -164,7 +216,7 @@ std::vector<bpf_insn> xdp_filter(const XdpMatch& match, int map_fd) {
     code.here(ipv6);
     match_ipv6(code, match);
   }
-  return code.finish(map_fd);
+  return code.finish(map_fd, functions);
 }
 
 }  // namespace netrx

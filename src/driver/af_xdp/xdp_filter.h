@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "driver/af_xdp/xdp_metadata.h"
 #include "netrx/error.h"
 
 namespace netrx {
@@ -23,7 +24,12 @@ struct XdpMatch {
 
 /// The XDP program for it: what matches is redirected to the socket of its receive queue in the map behind `map_fd`, or
 /// passed where that queue has none. IPv4 with options, IPv6 without extension headers, one VLAN tag; of a fragmented
-/// datagram nothing matches a port.
-std::vector<bpf_insn> xdp_filter(const XdpMatch& match, int map_fd);
+/// datagram nothing matches a port. What the driver says by `functions` is put in front of the frame (XdpMetadata);
+/// then the kernel takes the program only under kXdpFilterLicense.
+std::vector<bpf_insn> xdp_filter(const XdpMatch& match, int map_fd, const XdpMetadataFunctions& functions = {});
+
+/// These few instructions may be used under GPL-2.0 as well, as the kernel demands of a program that calls its
+/// functions.
+inline constexpr const char* kXdpFilterLicense = "Dual BSD/GPL";
 
 }  // namespace netrx

@@ -8,56 +8,79 @@
 
 #include "driver/af_xdp/xdp_socket.h"
 #include "driver/frame_returns.h"
-#include "driver/live/done_packets.h"
 #include "driver/live/live_queue.h"
 
 namespace netrx {
 
-/// Frames without a copy: packets have the socket's memory lent to them, and what comes home from any CPU goes to the
-/// kernel again at the next poll. Whoever polls is the only one who touches the fill ring.
+/// Frames without a copy: packets have the memory lent to them, and what comes home from any CPU goes to the kernel
+/// again at the next poll. Whoever polls is the only one who touches the fill ring.
+///
+/// The socket may go and another one come. Frames that are with packets then stay with them, and come home to the
+/// memory that both sockets share with the kernel.
 class XdpRxQueue final : public LiveRxQueue {
  public:
-  XdpRxQueue(XdpSocket& socket, unsigned interface_index, FrameLimit& limit);
+  /// `metadata`: a program puts XdpMetadata in front of frames.
+  XdpRxQueue(const XdpMemory& memory, XdpSocket& socket, bool metadata, LiveLife& life);
 
-  std::size_t poll(PollContext& context, PacketBatch& batch, std::size_t budget) override;
   /// Unlike the other live devices nobody announces that the interface is gone, or that frames came home to a queue
   /// that the kernel has none of: it is looked at from time to time.
   Nanos next_attention(Nanos now) override;
 
+  /// A lost queue lets go of its socket, which may then be closed.
+  void suspend();
+  void resume_with(XdpSocket& socket, bool metadata);
+
  protected:
+  std::size_t receive(PollContext& context, PacketBatch& batch, std::size_t wanted) override;
   bool something_waits(Nanos now) const override;
 
  private:
   bool frames_wait() const;
+  bool hungry() const;
   void refill();
   void give_out(Packet& packet, const xdp_desc& descriptor);
+  bool gone(Nanos now) const;
   void look_for_trouble(Nanos now);
 
-  XdpSocket& socket_;
-  const unsigned interface_index_;
+  const XdpMemory& memory_;
+  const std::uint32_t frames_;
+  XdpSocket* socket_;  ///< null: suspended
+  bool metadata_;
   FrameReturns home_;
   std::vector<std::uint32_t> free_;            ///< frames that are neither the kernel's nor a packet's
-  std::atomic<std::uint32_t> with_kernel_{0};  ///< frames in the fill ring or filled; few: it is hungry
-  std::atomic<std::int64_t> looked_{0};        ///< when for trouble
+  std::vector<std::uint8_t> kernels_;          ///< by frame: in the fill ring or filled
+  std::atomic<std::uint32_t> with_kernel_{0};  ///< how many of these; few: it is hungry
+  Nanos counted_{0};                           ///< when drops were last asked for
   std::uint64_t drops_ = 0;
+  mutable Nanos looked_{0};  ///< when it was last asked whether the interface is gone
+  mutable bool gone_ = false;
 };
 
 /// Copies packets into the socket's frames: the device gathers nothing and completes nothing.
-class XdpTxQueue final : public TxQueue {
+class XdpTxQueue final : public LiveTxQueue {
  public:
-  explicit XdpTxQueue(XdpSocket& socket);
+  XdpTxQueue(const XdpMemory& memory, XdpSocket& socket);
 
-  std::size_t xmit(std::span<Packet* const> packets) override;
   void xmit_kick() override;
-  std::size_t xmit_done(PacketBatch& done) override { return done_.give(done); }
+
+  /// Lets go of its socket, which may then be closed. What was not sent counts as refused; until there is another one
+  /// the queue takes nothing.
+  void suspend();
+  void resume_with(XdpSocket& socket);
+
+ protected:
+  std::size_t send(std::span<Packet* const> packets) override;
+  bool file_is_attached() const override { return socket_ != nullptr && socket_->bound(); }
 
  private:
   void collect_sent();
   bool write(const Packet& packet, std::uint32_t id, std::uint32_t& size);
+  void free_all();
 
-  XdpSocket& socket_;
+  const XdpMemory& memory_;
+  const std::uint32_t first_, frames_;
+  XdpSocket* socket_;  ///< null: suspended
   std::vector<std::uint32_t> free_;
-  DonePackets done_;
   bool announced_ = true;
 };
 

@@ -40,12 +40,21 @@ std::unexpected<Error> explain(const XdpSocketRequest& request, const std::strin
 
 }  // namespace
 
-Result<std::unique_ptr<XdpSocket>> XdpSocket::open(const XdpSocketRequest& request) {
+Result<std::unique_ptr<XdpMemory>> XdpMemory::create(const XdpSocketRequest& request) {
+  const std::size_t size = std::size_t{request.rx_frames + request.tx_frames} * kFrameSize;
+  void* at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (at == MAP_FAILED) return explain(request, "memory for frames", errno);
+  return std::unique_ptr<XdpMemory>(new XdpMemory(static_cast<std::uint8_t*>(at), size));
+}
+
+XdpMemory::~XdpMemory() { munmap(at_, size_); }
+
+Result<std::unique_ptr<XdpSocket>> XdpSocket::open(const XdpSocketRequest& request, const XdpMemory& memory) {
   // The kernel lets go of a closed socket's queue a moment later, by a work queue.
   constexpr auto kMoment = std::chrono::milliseconds(20);
   for (int again = 50;; --again) {
     std::unique_ptr<XdpSocket> socket(new XdpSocket(request));
-    if (const auto ok = socket->make_memory(); !ok) return std::unexpected(ok.error());
+    if (const auto ok = socket->share(memory); !ok) return std::unexpected(ok.error());
     const auto bound = socket->bind();
     if (bound) return socket;
     if (bound.error().code != EBUSY || again == 0) return std::unexpected(bound.error());
@@ -56,19 +65,14 @@ Result<std::unique_ptr<XdpSocket>> XdpSocket::open(const XdpSocketRequest& reque
 XdpSocket::~XdpSocket() {
   if (socket_ != nullptr) xsk_socket__delete(socket_);
   if (umem_ != nullptr) xsk_umem__delete(umem_);
-  if (memory_ != nullptr) munmap(memory_, size_);
 }
 
-Result<void> XdpSocket::make_memory() {
-  size_ = std::size_t{request_.rx_frames + request_.tx_frames} * kFrameSize;
-  void* at = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (at == MAP_FAILED) return explain(request_, "memory for frames", errno);
-  memory_ = static_cast<std::uint8_t*>(at);
+Result<void> XdpSocket::share(const XdpMemory& memory) {
   xsk_umem_config config{};
   config.fill_size = std::max(request_.rx_frames, 64u);
   config.comp_size = request_.tx_frames;
-  config.frame_size = kFrameSize;
-  const int code = -xsk_umem__create(&umem_, memory_, size_, &fill, &completion, &config);
+  config.frame_size = XdpMemory::kFrameSize;
+  const int code = -xsk_umem__create(&umem_, memory.frame(0), memory.size(), &fill, &completion, &config);
   if (code != 0) return explain(request_, "sharing memory", code);
   return {};
 }
@@ -97,6 +101,11 @@ bool XdpSocket::zero_copy() const {
   xdp_options options{};
   socklen_t size = sizeof options;
   return getsockopt(fd(), SOL_XDP, XDP_OPTIONS, &options, &size) == 0 && (options.flags & XDP_OPTIONS_ZEROCOPY) != 0;
+}
+
+bool XdpSocket::bound() const {
+  // Asks for nothing: whatever else may be wrong comes after this in the kernel.
+  return recvfrom(fd(), nullptr, 0, MSG_DONTWAIT, nullptr, nullptr) >= 0 || errno != ENXIO;
 }
 
 Result<void> XdpSocket::put_into(int map) {

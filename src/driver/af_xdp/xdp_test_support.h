@@ -22,7 +22,8 @@ inline std::string missing_for_xdp() {
   if (!missing.empty()) return missing;
   const OwnedFd socket(::socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0));
   if (!socket.valid()) return "the kernel has no AF_XDP (CONFIG_XDP_SOCKETS)";
-  if (!XdpProgram::attach("lo", {}, XdpMode::generic, false)) return "XDP programs can't be attached here";
+  if (!XdpProgram::attach({.interface = "lo", .match = {}, .mode = XdpMode::generic}))
+    return "XDP programs can't be attached here";
   return {};
 }
 

@@ -31,6 +31,11 @@ int interface_ioctl(unsigned long request, const std::string& name, ifreq& what)
 
 unsigned interface_index(const std::string& name) { return if_nametoindex(name.c_str()); }
 
+std::string interface_name(unsigned index) {
+  char name[IF_NAMESIZE];
+  return if_indextoname(index, name) != nullptr ? name : "";
+}
+
 bool interface_is_up(const std::string& name) {
   ifreq what{};
   return interface_ioctl(SIOCGIFFLAGS, name, what) == 0 && (what.ifr_flags & IFF_UP) != 0;

@@ -13,6 +13,9 @@ namespace netrx {
 /// 0: there is none of this name.
 unsigned interface_index(const std::string& name);
 
+/// What the interface of this index is called now; empty: there is none.
+std::string interface_name(unsigned index);
+
 /// Whether the interface is administratively up; false also when there is none. Kernel: IFF_UP.
 bool interface_is_up(const std::string& name);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <vector>
@@ -64,12 +65,14 @@ struct OwnPacket {
   Packet packet;
 };
 
+inline Nanos steady_now() { return std::chrono::steady_clock::now().time_since_epoch(); }
+
 /// What one queue has now, frame by frame.
 inline std::vector<FrameBytes> take_waiting(RxQueue& queue, PacketPool& pool) {
   std::vector<FrameBytes> frames;
   for (bool more = true; more;) {
     PacketBatch batch;
-    PollContext context{Nanos{1}, pool};
+    PollContext context{steady_now(), pool};
     more = queue.poll(context, batch, PacketBatch::kCapacity) != 0;
     for (const Packet* packet : batch) frames.push_back(bytes_of(*packet));
     end_packets(pool, batch);

@@ -44,6 +44,11 @@ inline std::string missing_for_tun() {
 /// Runs one shell command in the namespace of the calling thread.
 inline void shell(const std::string& command) { EXPECT_EQ(system(command.c_str()), 0) << command; }
 
+/// Waits until what is sent by the interface really leaves: the kernel starts its queues some time after it is up.
+inline void wait_until_running(const std::string& interface) {
+  shell("timeout 20 sh -c 'until ip link show dev " + interface + " | grep -q \"state U[PN]\"; do sleep 0.005; done'");
+}
+
 /// Moves the calling thread into a new, silent namespace: nothing in it sends by itself.
 inline void enter_new_netns() {
   ASSERT_EQ(unshare(CLONE_NEWNET), 0) << std::strerror(errno);

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "driver/live/interface.h"
-#include "driver/live/live_keys.h"
+#include "driver/live/live_device.h"
 #include "driver/tun/tun_file.h"
 #include "driver/tun/tun_queues.h"
 
@@ -14,23 +14,22 @@ namespace netrx {
 
 namespace {
 
-class TunDevice final : public NetDevice {
+class TunDevice final : public LiveDeviceOf<TunRxQueue, TunTxQueue> {
  public:
-  TunDevice(TunFiles files, const TunRequest& request, std::string name, std::uint64_t frames)
-      : request_(request), name_(std::move(name)), limit_(frames), files_(std::move(files)) {
+  /// `receives`: else what the kernel sends by the interface is left to it.
+  TunDevice(TunFiles files, const TunRequest& request, const LiveOptions& live, bool receives)
+      : LiveDeviceOf(request.interface, live, request.ethernet), request_(request), files_(std::move(files)) {
     const FrameFormat format{.ethernet = request.ethernet, .vnet_hdr = request.vnet_hdr};
     for (const OwnedFd& fd : files_.queues) {
-      rx_.push_back(std::make_unique<TunRxQueue>(fd.get(), format, limit_));
+      if (receives) rx_.push_back(std::make_unique<TunRxQueue>(fd.get(), format, life_));
       tx_.push_back(std::make_unique<TunTxQueue>(fd.get(), format));
     }
+    follow();
   }
+  ~TunDevice() override { unfollow(); }
 
-  std::string_view name() const override { return name_; }
-  std::size_t queue_count() const override { return rx_.size(); }
-  RxQueue& queue(std::size_t index) override { return *rx_[index]; }
-  bool has_link_header() const override { return request_.ethernet; }
-  std::size_t tx_queue_count() const override { return tx_.size(); }
-  TxQueue& tx_queue(std::size_t index) override { return *tx_[index]; }
+  /// The kernel's end has one; this one is whatever the frames are addressed to.
+  std::array<std::uint8_t, 6> address() const override { return {}; }
   TxFeatures tx_features() const override {
     return {.checksum = request_.vnet_hdr,
             .scatter = true,
@@ -38,56 +37,48 @@ class TunDevice final : public NetDevice {
             .udp_segmentation = request_.vnet_hdr && files_.udp_segmentation};
   }
 
-  std::string remark() const override {
-    for (const auto& queue : rx_)
-      if (queue->exhausted() && queue->trouble() != 0)
-        return request_.interface + " is gone (" + errno_text(queue->trouble()) + "); nothing more will come from it";
-    // A file stays attached to an interface that was renamed or moved to another namespace; then there is nothing to
-    // say.
-    if (interface_index(request_.interface) != 0 && !interface_is_up(request_.interface))
-      return request_.interface + " is down; bring it up with: ip link set " + request_.interface + " up";
-    for (const auto& queue : tx_)
-      if (queue->trouble() != 0)
-        return request_.interface + ": the kernel refused a packet (" + errno_text(queue->trouble()) + ")";
+ private:
+  Result<void> reopen() override {
+    TunRequest request = request_;
+    request.queues = tx_.size();
+    request.fewer_queues = false;
+    auto files = open_tun(request);
+    if (!files) return std::unexpected(files.error());
+    std::swap(files_.queues, files->queues);
+    for (std::size_t i = 0; i < tx_.size(); ++i) tx_[i]->resume_with(files_.queues[i].get());
+    for (std::size_t i = 0; i < rx_.size(); ++i) rx_[i]->resume_with(files_.queues[i].get());
     return {};
   }
 
- private:
   const TunRequest request_;
-  const std::string name_;
-  FrameLimit limit_;
-  const TunFiles files_;
-  std::vector<std::unique_ptr<TunRxQueue>> rx_;
-  std::vector<std::unique_ptr<TunTxQueue>> tx_;
+  TunFiles files_;
 };
 
-Result<std::unique_ptr<NetDevice>> open_tun_device(DeviceArguments& arguments, bool ethernet, std::size_t queues) {
+Result<std::unique_ptr<NetDevice>> open_tun_device(DeviceArguments& arguments, bool ethernet, std::size_t queues,
+                                                   bool receives) {
   TunRequest request{.interface = arguments.argument(), .ethernet = ethernet};
-  const LiveOptions live = read_live_options(arguments, request.interface, queues);
+  LiveOptions live = read_live_options(arguments, request.interface, queues);
   request.queues = live.queues;
   request.fewer_queues = !arguments.given("queues");
   request.vnet_hdr = arguments.on_off("vnet_hdr", true);
   request.persist = arguments.on_off("persist", false);
+  // One that is made here comes back by nobody else's hand: somebody wanted it gone.
+  if (interface_index(request.interface) == 0) live.reconnect = arguments.on_off("reconnect", false);
   if (arguments.error()) return std::unexpected(*arguments.error());
   auto files = open_tun(request);
   if (!files) return std::unexpected(files.error());
-  return std::make_unique<TunDevice>(std::move(*files), request, live.name, live.frames);
+  return std::make_unique<TunDevice>(std::move(*files), request, live, receives);
 }
 
 DeviceKind kind_of(bool ethernet) {
-  DeviceKind kind{.name = ethernet ? "tap" : "tun",
-                  .argument = "INTERFACE",
-                  .summary = ethernet ? "the far end of a TAP interface, which is made if there is none"
-                                      : "the same of a TUN interface: packets without a link header",
-                  .keys = live_keys(),
-                  .open = [ethernet](DeviceArguments& arguments) { return open_tun_device(arguments, ethernet, 1); },
-                  .wrap = {}};
-  kind.open_sink = [ethernet](DeviceArguments& arguments, std::size_t queues) {
-    return open_tun_device(arguments, ethernet, queues);
-  };
-  kind.keys.push_back({"vnet_hdr", "on|off", "checksums and large packets cross unmade and uncut (default on)"});
-  kind.keys.push_back({"persist", "on|off", "the interface stays when netrx ends (default off)"});
-  return kind;
+  return live_device_kind(ethernet ? "tap" : "tun",
+                          ethernet ? "the far end of a TAP interface, which is made if there is none"
+                                   : "the same of a TUN interface: packets without a link header",
+                          {{"vnet_hdr", "on|off", "checksums and large packets cross unmade and uncut (default on)"},
+                           {"persist", "on|off", "the interface stays when netrx ends (default off)"}},
+                          [ethernet](DeviceArguments& arguments, std::size_t queues, bool receives) {
+                            return open_tun_device(arguments, ethernet, queues, receives);
+                          });
 }
 
 }  // namespace

@@ -164,6 +164,25 @@ TEST_F(TunDeviceTest, EndsWhenTheInterfaceIsDeleted) {
   EXPECT_EQ(device->tx_queue(0).stats().tx_errors.load(), 1u);
 }
 
+TEST_F(TunDeviceTest, TakesAnInterfaceThatComesBack) {
+  shell("ip tuntap add t0 mode tap && ip link set t0 up");
+  expect_to_survive_deletion("tap:t0", {"ip tuntap add t0 mode tap && ip link set t0 up", "t0", "t0"});
+}
+
+TEST_F(TunDeviceTest, TakesAllQueuesOfAnInterfaceThatComesBack) {
+  shell("ip tuntap add t0 mode tap multi_queue && ip link set t0 up");
+  const auto device = open("tap:t0,queues=2");
+  shell("ip link del t0");
+  EXPECT_TRUE(poll_until(*device, [&] { return says(*device, "is gone; it will be taken again when it is back"); }));
+  shell("ip tuntap add t0 mode tap");
+  EXPECT_TRUE(poll_until(*device, [&] { return says(*device, "t0 is back and can't be taken again"); }));
+  EXPECT_TRUE(says(*device, "make it anew: ip tuntap add t0 mode tap multi_queue"));
+  shell("ip link del t0 && ip tuntap add t0 mode tap multi_queue && ip link set t0 up");
+  ASSERT_TRUE(poll_until(*device, [&] { return says(*device, "was gone and was taken again"); }));
+  for (std::uint32_t i = 0; i < 60; ++i) RawSocket("t0").send(live_frame(i));
+  EXPECT_EQ(receive(*device, 60).size(), 60u);
+}
+
 TEST_F(TunDeviceTest, NeedsTheCapabilityOrAnInterfaceOfOnesOwn) {
   shell("ip tuntap add mine mode tap user 65534");
   struct stat device{};

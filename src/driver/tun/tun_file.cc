@@ -122,4 +122,9 @@ Result<TunFiles> open_tun(TunRequest request) {
   return files;
 }
 
+bool tun_is_attached(int fd) {
+  ifreq what{};
+  return ioctl(fd, TUNGETIFF, &what) == 0;
+}
+
 }  // namespace netrx

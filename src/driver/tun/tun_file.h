@@ -30,4 +30,7 @@ struct TunFiles {
 /// do: ENOENT, EPERM, EBUSY, EINVAL, E2BIG. Kernel: TUNSETIFF, TUNSETOFFLOAD, TUNSETPERSIST.
 Result<TunFiles> open_tun(TunRequest request);
 
+/// False once the interface is unregistered; true also when it was renamed or moved to another namespace.
+bool tun_is_attached(int fd);
+
 }  // namespace netrx

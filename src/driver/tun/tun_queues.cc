@@ -23,20 +23,24 @@ bool is_momentary(int code) { return code == EAGAIN || code == EINTR || code == 
 // -- receive
 
 bool TunRxQueue::something_waits(Nanos) const {
-  pollfd fd{.fd = fd_, .events = POLLIN, .revents = 0};
-  return ::poll(&fd, 1, 0) > 0;
+  pollfd one{.fd = fd(), .events = POLLIN, .revents = 0};
+  return ::poll(&one, 1, 0) > 0;
 }
 
-std::size_t TunRxQueue::poll(PollContext& context, PacketBatch& batch, std::size_t budget) {
+void TunRxQueue::resume_with(int fd) {
+  const std::lock_guard lock(mutex_);
+  resume(fd);
+}
+
+std::size_t TunRxQueue::receive(PollContext& context, PacketBatch& batch, std::size_t wanted) {
   constexpr std::size_t kAtOnce = 16;  // packets drawn from the pool for a queue that may hold one frame
-  const std::size_t wanted = allowance(batch, budget);
   const std::size_t before = batch.size();
-  bool more = wanted != 0, dry = false;
+  bool more = true, dry = false;
   while (more && batch.size() - before < wanted)
     read_some(context, batch, std::min(wanted - (batch.size() - before), kAtOnce), more, dry);
   std::uint64_t bytes = 0;
   for (std::size_t i = before; i < batch.size(); ++i) bytes += batch[i]->len;
-  if (wanted != 0) polled(context.now, batch.size() - before, bytes, dry);
+  polled(context.now, batch.size() - before, bytes, dry);
   return batch.size() - before;
 }
 
@@ -93,7 +97,7 @@ TunRxQueue::Got TunRxQueue::read_one(Target& target) {
       {{&header, sizeof header}, {packet.data, room}, {target.rest->data, target.rest->tailroom()}}};
   const std::span<const iovec> pieces = std::span(all).subspan(format_.vnet_hdr ? 0 : 1);
   ssize_t n;
-  do n = readv(fd_, pieces.data(), static_cast<int>(pieces.size()));
+  do n = readv(fd(), pieces.data(), static_cast<int>(pieces.size()));
   while (n < 0 && errno == EINTR);
   if (n < 0 && errno == EAGAIN) return Got::nothing;
   if (n < 0) {
@@ -135,12 +139,15 @@ void TunRxQueue::discard(PacketPool& pool, Target& target) {
 
 // -- transmit
 
-std::size_t TunTxQueue::xmit(std::span<Packet* const> packets) {
-  const std::size_t most = std::min(packets.size(), done_.room());
+void TunTxQueue::resume_with(int fd) {
+  const std::lock_guard lock(mutex_);
+  fd_ = fd;
+  note_trouble(0);
+}
+
+std::size_t TunTxQueue::send(std::span<Packet* const> packets) {
   std::size_t n = 0;
-  while (n < most && write(*packets[n])) ++n;
-  count_taken(stats_, packets.first(n), packets.size());
-  done_.add(packets.first(n));
+  while (n < packets.size() && write(*packets[n])) ++n;
   return n;
 }
 
@@ -156,7 +163,7 @@ bool TunTxQueue::write(const Packet& packet) {
     code = n < 0 ? errno : 0;
   }
   if (is_momentary(code)) return false;
-  if (code != trouble_.load(std::memory_order_relaxed)) trouble_.store(code, std::memory_order_relaxed);
+  note_trouble(code);
   if (code != 0) RxQueueStats::add(stats_.tx_errors);
   return true;
 }

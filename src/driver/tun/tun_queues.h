@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <span>
 
 #include "driver/big_frames.h"
-#include "driver/live/done_packets.h"
 #include "driver/live/frame_pieces.h"
 #include "driver/live/live_queue.h"
+#include "driver/tun/tun_file.h"
 #include "netrx/virtio_net_hdr.h"
 
 namespace netrx {
@@ -17,12 +16,14 @@ namespace netrx {
 /// it, as a frag.
 class TunRxQueue final : public LiveRxQueue {
  public:
-  TunRxQueue(int fd, const FrameFormat& format, FrameLimit& limit)
-      : LiveRxQueue(fd, limit), format_(format), big_frames_(kLongest, kLongFrames) {}
+  TunRxQueue(int fd, const FrameFormat& format, LiveLife& life)
+      : LiveRxQueue(fd, life), format_(format), big_frames_(kLongest, kLongFrames) {}
 
-  std::size_t poll(PollContext& context, PacketBatch& batch, std::size_t budget) override;
+  /// Goes on with this file when it was lost.
+  void resume_with(int fd);
 
  protected:
+  std::size_t receive(PollContext& context, PacketBatch& batch, std::size_t wanted) override;
   bool something_waits(Nanos now) const override;
 
  private:
@@ -48,24 +49,22 @@ class TunRxQueue final : public LiveRxQueue {
 };
 
 /// Writes packets, one system call each; they have left when xmit() returns.
-class TunTxQueue final : public TxQueue {
+class TunTxQueue final : public LiveTxQueue {
  public:
   TunTxQueue(int fd, const FrameFormat& format) : fd_(fd), format_(format) {}
 
-  std::size_t xmit(std::span<Packet* const> packets) override;
-  void xmit_kick() override {}
-  std::size_t xmit_done(PacketBatch& done) override { return done_.give(done); }
+  /// Sends by this file from now on.
+  void resume_with(int fd);
 
-  /// Why the kernel last refused a packet, as errno; 0: it did not, or takes them again.
-  int trouble() const { return trouble_.load(std::memory_order_relaxed); }
+ protected:
+  std::size_t send(std::span<Packet* const> packets) override;
+  bool file_is_attached() const override { return tun_is_attached(fd_); }
 
  private:
   bool write(const Packet& packet);  ///< false: the kernel can't take it now
 
-  const int fd_;
+  int fd_;
   const FrameFormat format_;
-  DonePackets done_;
-  std::atomic<int> trouble_{0};
 };
 
 }  // namespace netrx

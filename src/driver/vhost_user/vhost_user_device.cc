@@ -2,15 +2,14 @@
 #include "driver/vhost_user/vhost_user_device.h"
 
 #include <poll.h>
-#include <pthread.h>
 
 #include <algorithm>
 #include <array>
 #include <condition_variable>
-#include <csignal>
 #include <mutex>
 #include <thread>
 
+#include "driver/live/helper_thread.h"
 #include "driver/queue_options.h"
 #include "driver/vhost_user/queues.h"
 
@@ -41,7 +40,7 @@ class VhostUserDevice final : public NetDevice {
  public:
   explicit VhostUserDevice(const VhostUserOptions& options)
       : options_(options), stop_(vhost::make_eventfd()), sides_(options.wishes.queues) {
-    for (auto& side : sides_) ends_.push_back({&side.rx.counters(), &side.rx.rx_stats(), side.rx.call()});
+    for (auto& side : sides_) ends_.push_back({&side.counters, &side.rx.rx_stats(), side.rx.irq_fd()});
   }
   ~VhostUserDevice() override {
     vhost::signal(stop_.get());
@@ -68,6 +67,7 @@ class VhostUserDevice final : public NetDevice {
 
  private:
   struct Side {
+    vhost::QueueCounters counters;
     vhost::RxSide rx;
     vhost::TxSide tx;
   };
@@ -116,16 +116,7 @@ Result<void> VhostUserDevice::start() {
       std::this_thread::sleep_for(back_off.next());
     }
   }
-  // A thread inherits the mask: the program's signals are the program's, and the kernel hands one to any thread that
-  // has it unblocked, though all that expect it wait with it blocked (signalfd).
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this, first = std::move(front)]() mutable {
-    pthread_setname_np(pthread_self(), "netrx/vhost");
-    run(std::move(first));
-  });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  thread_ = start_helper_thread("netrx/vhost", [this, first = std::move(front)]() mutable { run(std::move(first)); });
   return {};
 }
 
@@ -180,7 +171,7 @@ void VhostUserDevice::serve(FrontEnd& front) {
   }
   for (std::size_t i = 0; i < sides_.size(); ++i) {
     sides_[i].tx.attach(front.pairs()[i]);
-    sides_[i].rx.attach(front.pairs()[i]);
+    sides_[i].rx.attach(*front.pairs()[i].rx, front.pairs()[i].rx_kick);
   }
   watch(front);
   if (front.fault() != virtio::RingFault::none)
@@ -205,7 +196,7 @@ void VhostUserDevice::drain_and_detach() {
   constexpr int kRounds = 500;
   for (Side& side : sides_) {
     if (!options_.reconnect) side.rx.end();
-    vhost::signal(side.rx.call());
+    vhost::signal(side.rx.irq_fd());
   }
   for (int round = 0; round < kRounds; ++round) {
     if (std::ranges::none_of(sides_, [](Side& side) { return side.rx.has_work(); })) break;
@@ -220,7 +211,7 @@ void VhostUserDevice::drain_and_detach() {
 
 std::string VhostUserDevice::remark() const {
   std::uint64_t drops = 0;
-  for (const Side& side : sides_) drops += side.rx.counters().rx.drops.read();
+  for (const Side& side : sides_) drops += side.counters.rx.drops.read();
   std::string text;
   const auto say = [&text](const std::string& what) { text += (text.empty() ? "" : "; ") + what; };
   const std::lock_guard lock(mutex_);
