@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,6 +10,7 @@
 #include <set>
 #include <thread>
 
+#include "driver/af_xdp/xdp_socket.h"
 #include "driver/af_xdp/xdp_test_support.h"
 #include "driver/frame_returns.h"
 #include "driver/live/live_device_test_support.h"
@@ -124,7 +126,16 @@ TEST_F(XdpDeviceTest, TheProgramIsAttachedChangedReplacedAndGoesWithTheDevice) {
   {
     const auto device = open("af_xdp:v0");
     EXPECT_TRUE(program_attached());
-    EXPECT_THAT(refused("af_xdp:v0:1"), HasSubstr("another one is attached: write replace=on"));
+    const std::string who =
+        "of process " + std::to_string(getpid()) + " (af_xdp_test), which replace=on can't take it from";
+    for (const char* keys : {"", ",replace=on"}) {
+      const std::string text = refused(std::string("af_xdp:v0:1") + keys);
+      EXPECT_THAT(text, HasSubstr("program netrx, id "));
+      EXPECT_THAT(text, HasSubstr("is held by BPF link "));
+      EXPECT_THAT(text, HasSubstr(who));
+      EXPECT_THAT(text, HasSubstr("bpftool link detach id "));
+    }
+    EXPECT_TRUE(program_attached());
   }
   EXPECT_FALSE(program_attached());
   {
@@ -214,6 +225,45 @@ TEST(XdpMetadata, IsReadFromInFrontOfTheFrame) {
   EXPECT_FALSE(read().vlan_present);
   metadata.what = 0xff;
   EXPECT_EQ(read().hash, 0u) << "no mark: something else is there";
+}
+
+TEST_F(XdpDeviceTest, TakesThePlaceOfAProgramWhenToldTo) {
+  std::array<bpf_insn, 2> pass{};
+  pass[0].code = BPF_ALU64 | BPF_MOV | BPF_K;
+  pass[0].imm = XDP_PASS;
+  pass[1].code = BPF_JMP | BPF_EXIT;
+  for (const std::uint32_t flags : {XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE}) {
+    const OwnedFd other(bpf_prog_load(BPF_PROG_TYPE_XDP, "somebodys", "Apache-2.0", pass.data(), pass.size(), nullptr));
+    ASSERT_EQ(bpf_xdp_attach(static_cast<int>(if_nametoindex("v0")), other.get(), flags, nullptr), 0);
+    const std::string text = refused("af_xdp:v0");
+    EXPECT_THAT(text, HasSubstr("program somebodys, id "));
+    EXPECT_THAT(text, HasSubstr("is attached: write replace=on, or remove it with: ip link set dev v0 xdp off"));
+    const auto device = open("af_xdp:v0,replace=on");
+    expect_frames_both_ways(*device, {"", "v0", "v1"});
+  }
+  EXPECT_FALSE(program_attached());
+}
+
+TEST_F(XdpDeviceTest, BusyPollingIsTheKernels) {
+  XdpSocketRequest request;
+  request.interface = "v0";
+  request.busy_poll = true;
+  const auto memory = XdpMemory::create(request).value();
+  auto socket = XdpSocket::open(request, *memory);
+  ASSERT_TRUE(socket) << socket.error().text;
+  const auto option = [&](int name) {
+    int value = -1;
+    socklen_t size = sizeof value;
+    getsockopt((*socket)->fd(), SOL_SOCKET, name, &value, &size);
+    return value;
+  };
+  EXPECT_EQ(option(SO_BUSY_POLL), 20);
+  EXPECT_EQ(option(69), 1) << "SO_PREFER_BUSY_POLL";
+  socket->reset();
+  for (const char* mode : {"native", "generic"}) {
+    const auto device = open(std::string("af_xdp:v0,busy-poll=on,mode=") + mode);
+    expect_frames_both_ways(*device, {"", "v0", "v1"});
+  }
 }
 
 TEST_F(XdpDeviceTest, SeveralQueuesAreSeveralSockets) {

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 
+#include "driver/af_xdp/xdp_holder.h"
 #include "driver/live/interface.h"
 
 #ifndef BPF_F_XDP_DEV_BOUND_ONLY
@@ -101,9 +102,7 @@ Result<XdpProgram> XdpProgram::attach(const XdpAttachment& wanted) {
   if (wanted.mode == XdpMode::generic) code = create_link(loaded->get(), index, XDP_FLAGS_SKB_MODE, program.link);
   if (code == 0) return program;
   const std::string text = "af_xdp: " + interface + ": attaching the XDP program: " + errno_text(code);
-  if (code == EBUSY || code == EEXIST)
-    return fail(code, text + "; another one is attached: write replace=on, or remove it with: ip link set dev " +
-                          interface + " xdp off");
+  if (code == EBUSY || code == EEXIST) return fail(code, text + "; " + explain_xdp_holder(interface, wanted.replace));
   if (wanted.mode == XdpMode::native)
     return fail(code, text + "; its driver has no native XDP (or not at this MTU): write mode=generic");
   return explain(text.substr(0, text.rfind(": ")), code);

@@ -85,8 +85,11 @@ void XdpRxQueue::refill() {
     xsk_ring_prod__submit(&socket_->fill, n);
     with_kernel_.store(with_kernel_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
   }
-  if (xsk_ring_prod__needs_wakeup(&socket_->fill)) recvfrom(socket_->fd(), nullptr, 0, MSG_DONTWAIT, nullptr, nullptr);
+  if (xsk_ring_prod__needs_wakeup(&socket_->fill)) wake_kernel();
 }
+
+/// Has the kernel fill frames: it looks for some it was given, and with busy_poll runs the device's NAPI.
+void XdpRxQueue::wake_kernel() { recvfrom(socket_->fd(), nullptr, 0, MSG_DONTWAIT, nullptr, nullptr); }
 
 void XdpRxQueue::give_out(Packet& packet, const xdp_desc& descriptor) {
   const std::uint64_t address = xsk_umem__add_offset_to_addr(descriptor.addr);
@@ -121,6 +124,7 @@ std::size_t XdpRxQueue::receive(PollContext& context, PacketBatch& batch, std::s
                        std::memory_order_relaxed);
   }
   refill();
+  if (here == 0 && socket_->request().busy_poll) wake_kernel();
   polled(context.now, got, bytes, got < here);
   if (here < wanted) look_for_trouble(context.now);
   return got;

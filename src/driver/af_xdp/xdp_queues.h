@@ -38,6 +38,7 @@ class XdpRxQueue final : public LiveRxQueue {
   bool frames_wait() const;
   bool hungry() const;
   void refill();
+  void wake_kernel();
   void give_out(Packet& packet, const xdp_desc& descriptor);
   bool gone(Nanos now) const;
   void look_for_trouble(Nanos now);
