@@ -303,6 +303,30 @@ TEST(BrokenDevice, SaysItWroteMoreThanThereWasRoomFor) {
   }
 }
 
+TEST(SplitDriver, WritesADescriptorWhenItChangesAndNeverReadsIt) {
+  RingPair pair({.size = 1});
+  auto* table = reinterpret_cast<SplitDescriptor*>(pair.memory.ring().descriptors);
+  const auto round = [&](std::uint32_t length) {
+    const Posting buffer{pair.memory.frames_address(), length, 5};
+    ASSERT_EQ(pair.driver->post({&buffer, 1}, Direction::device_writes), 1u);
+    (void)pair.driver->kick_prepare();
+    const UsedRing used(pair.memory.ring().device, 1);
+    *used.id(0) = 0;
+    *used.idx() = static_cast<std::uint16_t>(*used.idx() + 1);
+    UsedBuffer got;
+    ASSERT_EQ(pair.driver->get({&got, 1}), 1u);
+    EXPECT_EQ(got.token, 5u);
+    EXPECT_EQ(got.capacity, length) << "of the driver's own note";
+  };
+  round(256);
+  EXPECT_EQ(table[0].length, 256u);
+  table[0].length = 1u << 30;  // the device's doing, and its own loss
+  round(256);
+  EXPECT_EQ(table[0].length, 1u << 30) << "nothing changed, so nothing is written";
+  round(512);
+  EXPECT_EQ(table[0].length, 512u);
+}
+
 TEST(InOrder, OneEntryStandsForAllBeforeIt) {
   RingPair pair({.size = 8, .in_order = true});
   post_four(pair);
