@@ -433,19 +433,19 @@ TEST_F(BrokenDriver, SplitIndirectIsNamed) {
 
 TEST_F(BrokenDriver, PackedIsNamed) {
   make(RingKind::packed);
-  ring[0] = {here(), 0, 0, kPackedAvail};
+  ring[0] = {here(), {0, 0, kPackedAvail}};
   EXPECT_EQ(take(), RingFault::empty_segment);
-  ring[0] = {0, 4, 0, kPackedAvail};
+  ring[0] = {0, {4, 0, kPackedAvail}};
   EXPECT_EQ(take(), RingFault::address_range);
-  for (int i = 0; i < kSize; ++i) ring[i] = {here(), 4, 0, kPackedAvail | kNext};
+  for (int i = 0; i < kSize; ++i) ring[i] = {here(), {4, 0, kPackedAvail | kNext}};
   EXPECT_EQ(take(), RingFault::chain_loop);
-  ring[0] = {here(), 4, 0, kPackedAvail | kNext};
-  ring[1] = {here(), 16, 0, kPackedAvail | kIndirect};
+  ring[0] = {here(), {4, 0, kPackedAvail | kNext}};
+  ring[1] = {here(), {16, 0, kPackedAvail | kIndirect}};
   EXPECT_EQ(take(), RingFault::indirect_nested);
-  ring[0] = {here(), 24, 0, kPackedAvail | kIndirect};
+  ring[0] = {here(), {24, 0, kPackedAvail | kIndirect}};
   EXPECT_EQ(take(), RingFault::indirect_size);
-  ring[0] = {here(), 4, 0, kPackedAvail | kNext | kWrite};
-  ring[1] = {here(), 4, 0, kPackedAvail};
+  ring[0] = {here(), {4, 0, kPackedAvail | kNext | kWrite}};
+  ring[1] = {here(), {4, 0, kPackedAvail}};
   EXPECT_EQ(take(), RingFault::segment_order);
 }
 
