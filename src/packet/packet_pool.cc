@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "netrx/packet_pool.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cstring>
 #include <new>
 
 #include "base/check.h"
 #include "base/prefetch.h"
+#include "host/large_pages.h"
 
 namespace netrx {
 
@@ -20,14 +19,6 @@ constexpr std::size_t buffer_stride(std::size_t frame_size) {
   return (PacketPool::kHeadroom + frame_size + 63) & ~std::size_t{63};
 }
 
-/// Asks for large pages where whole ones lie in this memory, before it is touched: a buffer is as large as half a small
-/// page, and a pool that goes round would miss in the TLB with every packet.
-void ask_for_large_pages(std::uint8_t* memory, std::size_t bytes) {
-  constexpr std::uintptr_t kPage = std::uintptr_t{2} << 20;
-  const auto begin = (reinterpret_cast<std::uintptr_t>(memory) + kPage - 1) & ~(kPage - 1);
-  const auto end = (reinterpret_cast<std::uintptr_t>(memory) + bytes) & ~(kPage - 1);
-  if (begin < end) (void)madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
-}
 }  // namespace
 
 Result<std::unique_ptr<PacketPool>> PacketPool::create(std::uint16_t cpu, std::size_t count, std::size_t frame_size) {
@@ -54,6 +45,7 @@ PacketPool::PacketPool(std::uint16_t cpu, std::size_t count, std::size_t frame_s
       packets_(new Packet[count]),
       buffers_(new(std::align_val_t{64}) std::uint8_t[count * buffer_stride(frame_size)]),
       free_(new Packet*[count]) {
+  // A pool that goes round would miss in the TLB with every packet: a buffer is as large as half a small page.
   ask_for_large_pages(buffers_.get(), count * buffer_stride(frame_size));
   for (std::size_t i = 0; i < count; ++i) {
     Packet& packet = packets_[i];

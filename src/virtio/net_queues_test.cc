@@ -14,6 +14,7 @@
 #include "virtio/net_rx.h"
 #include "virtio/net_tx.h"
 #include "virtio/ring_pair_test_support.h"
+#include "virtio/shared_memory.h"
 #include "wire/frame_builder.h"
 
 namespace netrx::virtio {
@@ -127,6 +128,25 @@ TEST(RxGeometry, FollowsTheKernelsSizes) {
   EXPECT_EQ(merge.posted, 1536u);
   EXPECT_EQ(RxGeometry::of(kMergeable.with(kGuestTso4), 16, 0).shortest_body, (12u + 65553 + 15) / 16 - 12);
   EXPECT_EQ(RxGeometry::of(kMergeable.with(kHashReport), 256, 0).header, 20u);
+}
+
+TEST(NetRx, ADescriptorKeepsItsBufferAndIsNotWrittenAgain) {
+  RxWorld world({.size = 8}, kModern);
+  Prng prng(7);
+  const auto* table = reinterpret_cast<const SplitDescriptor*>(world.rings.memory.ring().descriptors);
+  std::array<SplitDescriptor, 8> before;
+  std::copy_n(table, before.size(), before.begin());
+  // Another chain length each time, so that ids come back in every position of the ring.
+  for (std::size_t round = 1; round < 40; ++round) {
+    std::vector<Bytes> sent;
+    for (std::size_t i = 0; i < round % 8 + 1; ++i) sent.push_back(random_frame(prng, 60 + prng.below(1400)));
+    for (const Bytes& frame : sent) ASSERT_EQ(world.put(frame), NetFiller::Put::done);
+    (void)world.rings.device->call_prepare();
+    ASSERT_EQ(world.poll(8), sent);
+    (void)world.poll(0);
+    ASSERT_EQ(world.rings.driver->free_descriptors(), 0u) << "all are posted again";
+    ASSERT_EQ(std::memcmp(table, before.data(), sizeof before), 0) << "in round " << round;
+  }
 }
 
 TEST(PacketLengthAverage, IsTheKernelsFormula) {

@@ -254,9 +254,9 @@ bool NetRx::apply(const NetHeader& header, Packet& packet) const {
   return virtio_net_hdr_to_packet(header.base, packet);
 }
 
-/// Receives what most packets are, up to the first that is not so: one buffer, and a header that says no more of it than
-/// that its checksum is right. Returns how many; what it leaves, receive_one() judges from the start. All of the loop is
-/// in locals: bytes that are copied might, to the compiler, be any member.
+/// Receives what most packets are, up to the first that is not so: one buffer, and a header that says no more of it
+/// than that its checksum is right. Returns how many; what it leaves, receive_one() judges from the start. All of the
+/// loop is in locals: bytes that are copied might, to the compiler, be any member.
 std::size_t NetRx::receive_plain(Packets& packets, PacketBatch& batch, std::size_t at_most, std::uint64_t& rx_seq) {
   if (geometry_.hash_report) return 0;
   const std::uint32_t from = at_ & mask_;

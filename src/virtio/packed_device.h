@@ -29,9 +29,8 @@ class BasicPackedDevice final : public DeviceRing {
       const PackedDescriptor one = read(ring_[place.at]);
       place.advance(1, setup_.size);
       const std::uint16_t flags = one.rest.flags;
-      const RingFault why = (flags & kIndirect) != 0
-                                ? (n == 0 ? indirect(one, builder) : RingFault::indirect_nested)
-                                : builder.add(one.address, one.rest.length, (flags & kWrite) != 0);
+      const RingFault why = (flags & kIndirect) != 0 ? (n == 0 ? indirect(one, builder) : RingFault::indirect_nested)
+                                                     : builder.add(one.address, one.rest.length, (flags & kWrite) != 0);
       if (why != RingFault::none) return broken(why);
       if ((flags & kNext) != 0 && (flags & kIndirect) == 0) continue;
       chain.id = one.rest.id;
@@ -59,8 +58,9 @@ class BasicPackedDevice final : public DeviceRing {
 
   bool call_prepare() override {
     if (fault() != RingFault::none) return false;
-    if (moved_ != 0) Shared::store_release(&ring_[first_at_].rest, first_);  // write barrier, then the first one's flags
-    Shared::fence();  // the flags before the driver's wish is read
+    if (moved_ != 0)
+      Shared::store_release(&ring_[first_at_].rest, first_);  // write barrier, then the first one's flags
+    Shared::fence();                                          // the flags before the driver's wish is read
     const std::uint32_t moved = moved_;
     moved_ = 0;
     return packed_event<Shared>(driver_event_, used_, moved, setup_);

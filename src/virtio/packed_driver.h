@@ -140,7 +140,9 @@ class BasicPackedDriver final : public DriverRing {
   static constexpr std::size_t kLookahead = 16;  ///< descriptors, four lines
 
   PackedPlace last_used() const { return PackedPlace::of(last_used_.load(std::memory_order_relaxed)); }
-  bool used_at(const PackedPlace& place) const { return place.is_used(Shared::load_acquire(&ring_[place.at].rest).flags); }
+  bool used_at(const PackedPlace& place) const {
+    return place.is_used(Shared::load_acquire(&ring_[place.at].rest).flags);
+  }
 
   void enable(std::uint16_t off_wrap) {
     event_triggered_.store(false, std::memory_order_relaxed);

@@ -238,8 +238,8 @@ class BasicSplitDriver final : public DriverRing {
   const std::uint64_t indirect_address_;
   InFlightTable ids_;
   std::vector<Written> written_;  ///< the table as we have written it
-  std::uint16_t avail_idx_ = 0;  ///< added
-  std::uint16_t shown_ = 0;      ///< of those, shown
+  std::uint16_t avail_idx_ = 0;   ///< added
+  std::uint16_t shown_ = 0;       ///< of those, shown
   std::atomic<std::uint16_t> last_used_{0};
   bool callbacks_ = false;
   std::uint16_t batch_left_ = 0, batch_id_ = 0;

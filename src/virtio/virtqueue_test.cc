@@ -303,6 +303,30 @@ TEST(BrokenDevice, SaysItWroteMoreThanThereWasRoomFor) {
   }
 }
 
+TEST(SplitDriver, WritesADescriptorWhenItChangesAndNeverReadsIt) {
+  RingPair pair({.size = 1});
+  auto* table = reinterpret_cast<SplitDescriptor*>(pair.memory.ring().descriptors);
+  const auto round = [&](std::uint32_t length) {
+    const Posting buffer{pair.memory.frames_address(), length, 5};
+    ASSERT_EQ(pair.driver->post({&buffer, 1}, Direction::device_writes), 1u);
+    (void)pair.driver->kick_prepare();
+    const UsedRing used(pair.memory.ring().device, 1);
+    *used.id(0) = 0;
+    *used.idx() = static_cast<std::uint16_t>(*used.idx() + 1);
+    UsedBuffer got;
+    ASSERT_EQ(pair.driver->get({&got, 1}), 1u);
+    EXPECT_EQ(got.token, 5u);
+    EXPECT_EQ(got.capacity, length) << "of the driver's own note";
+  };
+  round(256);
+  EXPECT_EQ(table[0].length, 256u);
+  table[0].length = 1u << 30;  // the device's doing, and its own loss
+  round(256);
+  EXPECT_EQ(table[0].length, 1u << 30) << "nothing changed, so nothing is written";
+  round(512);
+  EXPECT_EQ(table[0].length, 512u);
+}
+
 TEST(InOrder, OneEntryStandsForAllBeforeIt) {
   RingPair pair({.size = 8, .in_order = true});
   post_four(pair);
@@ -409,19 +433,19 @@ TEST_F(BrokenDriver, SplitIndirectIsNamed) {
 
 TEST_F(BrokenDriver, PackedIsNamed) {
   make(RingKind::packed);
-  ring[0] = {here(), 0, 0, kPackedAvail};
+  ring[0] = {here(), {0, 0, kPackedAvail}};
   EXPECT_EQ(take(), RingFault::empty_segment);
-  ring[0] = {0, 4, 0, kPackedAvail};
+  ring[0] = {0, {4, 0, kPackedAvail}};
   EXPECT_EQ(take(), RingFault::address_range);
-  for (int i = 0; i < kSize; ++i) ring[i] = {here(), 4, 0, kPackedAvail | kNext};
+  for (int i = 0; i < kSize; ++i) ring[i] = {here(), {4, 0, kPackedAvail | kNext}};
   EXPECT_EQ(take(), RingFault::chain_loop);
-  ring[0] = {here(), 4, 0, kPackedAvail | kNext};
-  ring[1] = {here(), 16, 0, kPackedAvail | kIndirect};
+  ring[0] = {here(), {4, 0, kPackedAvail | kNext}};
+  ring[1] = {here(), {16, 0, kPackedAvail | kIndirect}};
   EXPECT_EQ(take(), RingFault::indirect_nested);
-  ring[0] = {here(), 24, 0, kPackedAvail | kIndirect};
+  ring[0] = {here(), {24, 0, kPackedAvail | kIndirect}};
   EXPECT_EQ(take(), RingFault::indirect_size);
-  ring[0] = {here(), 4, 0, kPackedAvail | kNext | kWrite};
-  ring[1] = {here(), 4, 0, kPackedAvail};
+  ring[0] = {here(), {4, 0, kPackedAvail | kNext | kWrite}};
+  ring[1] = {here(), {4, 0, kPackedAvail}};
   EXPECT_EQ(take(), RingFault::segment_order);
 }
 
