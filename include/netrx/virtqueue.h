@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -209,9 +210,9 @@ class DeviceRing {
     bool wrap;
   };
 
-  /// EINVAL: a size the kind does not know. `base`: as vhost's SET_VRING_BASE has it, 0 for a fresh queue.
+  /// EINVAL: a size the kind does not know. `base`: as vhost's SET_VRING_BASE has it; none: a fresh queue.
   static Result<std::unique_ptr<DeviceRing>> create(const RingSetup& setup, const RingMemory& memory,
-                                                    const GuestMemory& guest, std::uint32_t base = 0);
+                                                    const GuestMemory& guest, std::optional<std::uint32_t> base = {});
   virtual ~DeviceRing() = default;
 
   /// Takes the next chain; false: there is none, or the queue is broken.

@@ -10,14 +10,15 @@ namespace netrx::virtio {
 template <class Shared>
 class BasicPackedDevice final : public DeviceRing {
  public:
-  BasicPackedDevice(const RingSetup& setup, const RingMemory& memory, const GuestMemory& guest, std::uint32_t base)
+  BasicPackedDevice(const RingSetup& setup, const RingMemory& memory, const GuestMemory& guest,
+                    std::optional<std::uint32_t> base)
       : DeviceRing(setup, guest),
         ring_(reinterpret_cast<PackedDescriptor*>(memory.descriptors)),
         driver_event_(reinterpret_cast<PackedEvent*>(memory.driver)),
         device_event_(reinterpret_cast<PackedEvent*>(memory.device)) {
-    if (base == 0) return;  // vhost's 0 stands for a fresh ring, wrap counters 1
-    avail_ = within(PackedPlace::of(static_cast<std::uint16_t>(base)));
-    used_ = within(PackedPlace::of(static_cast<std::uint16_t>(base >> 16)));
+    if (!base) return;
+    avail_ = within(PackedPlace::of(static_cast<std::uint16_t>(*base)));
+    used_ = within(PackedPlace::of(static_cast<std::uint16_t>(*base >> 16)));
   }
 
   bool take(Chain& chain) override {

@@ -9,12 +9,13 @@ namespace netrx::virtio {
 template <class Shared>
 class BasicSplitDevice final : public DeviceRing {
  public:
-  BasicSplitDevice(const RingSetup& setup, const RingMemory& memory, const GuestMemory& guest, std::uint32_t base)
+  BasicSplitDevice(const RingSetup& setup, const RingMemory& memory, const GuestMemory& guest,
+                   std::optional<std::uint32_t> base)
       : DeviceRing(setup, guest),
         table_(reinterpret_cast<SplitDescriptor*>(memory.descriptors)),
         avail_(memory.driver, setup.size),
         used_(memory.device, setup.size),
-        last_avail_(static_cast<std::uint16_t>(base)),
+        last_avail_(static_cast<std::uint16_t>(base.value_or(0))),
         used_idx_(Shared::load(used_.idx())),
         shown_(used_idx_) {}
 

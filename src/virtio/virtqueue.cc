@@ -85,7 +85,7 @@ Result<std::unique_ptr<DriverRing>> DriverRing::create(const RingSetup& setup, c
 }
 
 Result<std::unique_ptr<DeviceRing>> DeviceRing::create(const RingSetup& setup, const RingMemory& memory,
-                                                       const GuestMemory& guest, std::uint32_t base) {
+                                                       const GuestMemory& guest, std::optional<std::uint32_t> base) {
   if (const auto ok = check(setup); !ok) return std::unexpected(ok.error());
   if (setup.kind == RingKind::packed)
     return std::make_unique<BasicPackedDevice<SharedMemory>>(setup, memory, guest, base);

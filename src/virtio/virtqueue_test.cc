@@ -481,6 +481,28 @@ TEST(DeviceBase, GoesOnWhereItStopped) {
   }
 }
 
+// Both wrap counters are 0 then, and so is the whole base: it is a place like any other.
+TEST(DeviceBase, OfAPackedRingMayBeZero) {
+  const RingSetup setup{.kind = RingKind::packed, .size = 4};
+  RingPair pair(setup);
+  Chain chain;
+  std::array<UsedBuffer, 4> used;
+  post_four(pair);
+  while (pair.device->take(chain)) pair.device->complete(chain, 1);
+  (void)pair.device->call_prepare();
+  ASSERT_EQ(pair.driver->get(used), 4u);
+  ASSERT_EQ(pair.device->base(), 0u);
+  const auto next = DeviceRing::create(setup, pair.memory.ring(), pair.memory.guest(), pair.device->base()).value();
+  EXPECT_FALSE(next->take(chain));
+  post_four(pair);
+  for (int i = 0; i < 4; ++i) {
+    ASSERT_TRUE(next->take(chain));
+    next->complete(chain, 2);
+  }
+  (void)next->call_prepare();
+  EXPECT_EQ(pair.driver->get(used), 4u);
+}
+
 TEST(GuestMemory, SplitsAtRegionsEndsAndRefusesNonsense) {
   std::array<std::uint8_t, 100> one{}, two{};
   GuestMemory memory;

@@ -3,6 +3,8 @@
 
 #include <functional>
 #include <memory>
+#include <type_traits>
+#include <utility>
 
 #include "base/prng.h"
 #include "sim/machine.h"
@@ -55,12 +57,13 @@ class RingStage {
   int looking_ = 0;
 };
 
-/// The rings' memory. Indices, flags and event words have 16 bits: between any two accesses of these the other end may
-/// act. What a descriptor says besides is shown and taken by them.
+/// The rings' memory. Between any two accesses of a protocol word (an index, flags, an event, or a word that has flags
+/// in it) the other end may act. What a descriptor says besides, in plain words of 32 and 64 bits, is shown and taken
+/// by them.
 struct SimMemory {
   template <class T>
   static void at() {
-    if constexpr (sizeof(T) == 2) RingStage::get().at();
+    if constexpr (sizeof(T) == 2 || !std::is_integral_v<T>) RingStage::get().at();
   }
   template <class T>
   static T load(const T* from) {

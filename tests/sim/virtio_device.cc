@@ -49,8 +49,8 @@ std::unique_ptr<DriverRing> driver_ring(const virtio::RingSetup& setup, const vi
 
 std::unique_ptr<DeviceRing> device_ring(const virtio::RingSetup& setup, const virtio::TestMemory& memory) {
   if (setup.kind == virtio::RingKind::packed)
-    return std::make_unique<virtio::BasicPackedDevice<SimMemory>>(setup, memory.ring(), memory.guest(), 0);
-  return std::make_unique<virtio::BasicSplitDevice<SimMemory>>(setup, memory.ring(), memory.guest(), 0);
+    return std::make_unique<virtio::BasicPackedDevice<SimMemory>>(setup, memory.ring(), memory.guest(), std::nullopt);
+  return std::make_unique<virtio::BasicSplitDevice<SimMemory>>(setup, memory.ring(), memory.guest(), std::nullopt);
 }
 
 }  // namespace

@@ -196,10 +196,10 @@ class World {
     Memory::stage = &stage;
     if (setup.kind == RingKind::packed) {
       driver_ = std::make_unique<BasicPackedDriver<Memory>>(setup, memory_.ring());
-      device_ = std::make_unique<BasicPackedDevice<Memory>>(setup, memory_.ring(), memory_.guest(), 0);
+      device_ = std::make_unique<BasicPackedDevice<Memory>>(setup, memory_.ring(), memory_.guest(), std::nullopt);
     } else {
       driver_ = std::make_unique<BasicSplitDriver<Memory>>(setup, memory_.ring());
-      device_ = std::make_unique<BasicSplitDevice<Memory>>(setup, memory_.ring(), memory_.guest(), 0);
+      device_ = std::make_unique<BasicSplitDevice<Memory>>(setup, memory_.ring(), memory_.guest(), std::nullopt);
     }
   }
 

@@ -7,13 +7,17 @@
 #include <algorithm>
 #include <bit>
 
+#include "driver/vhost_user/shared_block.h"
+#include "virtio/tracked_ring.h"
+
 namespace netrx::vhost {
 
 namespace {
 
 using virtio::Feature;
 
-constexpr std::uint64_t kProtocolOffered = bit(kProtocolMq) | bit(kProtocolReplyAck) | bit(kProtocolStatus);
+constexpr std::uint64_t kProtocolOffered =
+    bit(kProtocolMq) | bit(kProtocolReplyAck) | bit(kProtocolInflightShmfd) | bit(kProtocolStatus);
 
 std::unexpected<Error> wrong(const std::string& what) {
   return fail(EPROTO, "the driver's " + what + ": the connection was closed");
@@ -59,12 +63,44 @@ std::uint8_t* MappedMemory::user(std::uint64_t address, std::size_t bytes, std::
   return found.size() == bytes && aligned ? found.data() : nullptr;
 }
 
+void InflightMemory::clear() {
+  if (memory_ != nullptr) munmap(memory_, bytes_);
+  memory_ = nullptr;
+}
+
+Result<void> InflightMemory::map(const InflightArea& area, virtio::RingKind kind, const OwnedFd& file) {
+  clear();
+  const std::size_t stride = virtio::in_flight_region_bytes(kind, area.ring_size);
+  struct stat about{};
+  std::uint64_t end = 0;
+  if (__builtin_add_overflow(area.bytes, area.offset, &end) || area.offset % 64 != 0 || area.rings == 0 ||
+      area.ring_size == 0 || area.bytes < stride * area.rings || fstat(file.get(), &about) != 0 ||
+      end > static_cast<std::uint64_t>(about.st_size))
+    return wrong("in-flight area is larger than its file, or too small for its rings");
+  void* memory = mmap(nullptr, end, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
+  if (memory == MAP_FAILED) return wrong("in-flight area can't be mapped");
+  memory_ = static_cast<std::uint8_t*>(memory);
+  bytes_ = end;
+  area_ = area;
+  kind_ = kind;
+  return {};
+}
+
+std::uint8_t* InflightMemory::region(std::size_t index, virtio::RingKind kind, std::uint32_t ring_size) const {
+  if (memory_ == nullptr || kind != kind_ || index >= area_.rings || ring_size > area_.ring_size) return nullptr;
+  return memory_ + area_.offset + index * virtio::in_flight_region_bytes(kind, area_.ring_size);
+}
+
+virtio::RingKind BackEnd::kind() const {
+  return features_.has(Feature::kRingPacked) ? virtio::RingKind::packed : virtio::RingKind::split;
+}
+
 /// Makes the ring once everything it needs is known. A ring that has not been kicked yet is not: the driver may still
 /// be at it.
 Result<void> BackEnd::start(Vring& vring, std::size_t index) {
   if (!vring.kicked || !vring.address || vring.size == 0 || memory_.guest().empty()) return {};
-  const bool packed = features_.has(Feature::kRingPacked);
-  const virtio::RingSetup setup{.kind = packed ? virtio::RingKind::packed : virtio::RingKind::split,
+  const bool packed = kind() == virtio::RingKind::packed;
+  const virtio::RingSetup setup{.kind = kind(),
                                 .size = static_cast<std::uint16_t>(vring.size),
                                 .event_idx = features_.has(Feature::kEventIdx),
                                 .indirect = features_.has(Feature::kIndirectDesc),
@@ -75,8 +111,10 @@ Result<void> BackEnd::start(Vring& vring, std::size_t index) {
                                   .device = memory_.user(vring.address->used, parts.device, 4)};
   if (memory.descriptors == nullptr || memory.driver == nullptr || memory.device == nullptr)
     return wrong("ring lies outside its memory, or is not aligned");
-  auto ring = virtio::DeviceRing::create(setup, memory, memory_.guest(), vring.base);
-  if (!ring) return wrong("ring has " + std::to_string(vring.size) + " descriptors");
+  std::uint8_t* region = in_flight_.region(index, kind(), vring.size);
+  auto ring = region != nullptr ? virtio::make_tracked_ring(setup, memory, memory_.guest(), vring.base, region)
+                                : virtio::DeviceRing::create(setup, memory, memory_.guest(), vring.base);
+  if (!ring) return wrong("ring can't be made: " + ring.error().text);
   vring.ring = std::move(*ring);
   if (index % 2 == 0)
     vring.filler.emplace(*vring.ring, features_);
@@ -98,6 +136,29 @@ Result<void> BackEnd::set_memory(Message& message) {
   // Running rings go on in the new memory, where it has them.
   for (Vring& vring : vrings_) stop(vring);
   if (const auto ok = memory_.map(message.as<MemoryTable>(), std::move(message.files)); !ok) return ok;
+  for (std::size_t i = 0; i < vrings_.size(); ++i)
+    if (const auto ok = start(vrings_[i], i); !ok) return ok;
+  return {};
+}
+
+/// An area for the rings that the driver names, empty; it comes back by SET_INFLIGHT_FD, from this driver or to the
+/// device after this one.
+Result<void> BackEnd::get_inflight(const Message& message) {
+  auto area = message.as<InflightArea>();
+  if (area.rings == 0 || area.rings > vrings_.size() || area.ring_size == 0 || area.ring_size > 32768)
+    return wrong("in-flight area is for no rings, or for more than there are");
+  area.bytes = virtio::in_flight_region_bytes(kind(), area.ring_size) * area.rings;
+  area.offset = 0;
+  const auto block = SharedBlock::create(area.bytes);
+  if (!block) return std::unexpected(block.error());
+  const int fd = block->fd();
+  return connection_.send(message.request, Message::kReply, area, {&fd, 1});
+}
+
+Result<void> BackEnd::set_inflight(const Message& message) {
+  if (message.files.size() != 1) return wrong("in-flight area has no file");
+  for (Vring& vring : vrings_) stop(vring);
+  if (const auto ok = in_flight_.map(message.as<InflightArea>(), kind(), message.files.front()); !ok) return ok;
   for (std::size_t i = 0; i < vrings_.size(); ++i)
     if (const auto ok = start(vrings_[i], i); !ok) return ok;
   return {};
@@ -132,7 +193,13 @@ Result<void> BackEnd::act_on_vring(Message& message, bool& answered) {
       if (state.value == 0 || state.value > 32768) return wrong("ring has no size");
       vring.size = state.value;
       return {};
-    case Request::set_vring_base: vring.base = state.value; return {};
+    case Request::set_vring_base:
+      // 0 stands for a fresh ring, unless it is where this one was stopped: a packed one with both counters at 0.
+      if (state.value != 0)
+        vring.base = state.value;
+      else if (vring.base != 0u)
+        vring.base.reset();
+      return {};
     case Request::set_vring_addr:
       stop(vring);
       vring.address = message.as<VringAddress>();
@@ -142,7 +209,7 @@ Result<void> BackEnd::act_on_vring(Message& message, bool& answered) {
       stop(vring);
       vring.kicked = false;
       answered = true;
-      return answer(message, VringState{index, vring.base});
+      return answer(message, VringState{index, vring.base.value_or(0)});
     }
     default: return set_file(message);
   }
@@ -169,6 +236,8 @@ Result<void> BackEnd::act(Message& message, bool& answered) {
       features_ = virtio::Features(value);
       return {};
     case Request::set_mem_table: return set_memory(message);
+    case Request::get_inflight_fd: answered = true; return get_inflight(message);
+    case Request::set_inflight_fd: return set_inflight(message);
     case Request::set_vring_num:
     case Request::set_vring_addr:
     case Request::set_vring_base:

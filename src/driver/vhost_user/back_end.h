@@ -37,10 +37,32 @@ class MappedMemory {
   virtio::GuestMemory guest_, user_;
 };
 
+/// The shared memory where what is in flight is written down, a region a ring.
+class InflightMemory {
+ public:
+  InflightMemory() = default;
+  ~InflightMemory() { clear(); }
+  InflightMemory(const InflightMemory&) = delete;
+  InflightMemory& operator=(const InflightMemory&) = delete;
+
+  /// EINVAL: an area that its file does not hold, or that is too small for so many rings.
+  Result<void> map(const InflightArea& area, virtio::RingKind kind, const OwnedFd& file);
+  void clear();
+
+  /// Of a ring of that kind, of so many descriptors; null: it has none.
+  std::uint8_t* region(std::size_t index, virtio::RingKind kind, std::uint32_t ring_size) const;
+
+ private:
+  std::uint8_t* memory_ = nullptr;
+  std::size_t bytes_ = 0;
+  InflightArea area_{};
+  virtio::RingKind kind_{};
+};
+
 /// One ring as the driver describes it, request by request.
 struct Vring {
   std::uint32_t size = 0;
-  std::uint32_t base = 0;
+  std::optional<std::uint32_t> base;  ///< none: it begins afresh
   std::optional<VringAddress> address;
   OwnedFd kick, call, error;
   bool kicked = false;  ///< SET_VRING_KICK has come
@@ -74,6 +96,9 @@ class BackEnd {
   }
   Result<void> set_memory(Message& message);
   Result<void> set_file(Message& message);
+  Result<void> get_inflight(const Message& message);
+  Result<void> set_inflight(const Message& message);
+  virtio::RingKind kind() const;
   Result<void> start(Vring& vring, std::size_t index);
   void stop(Vring& vring);
 
@@ -83,6 +108,7 @@ class BackEnd {
   std::uint64_t protocol_ = 0;
   std::uint64_t status_ = 0;
   MappedMemory memory_;
+  InflightMemory in_flight_;
   std::vector<Vring> vrings_;
 };
 

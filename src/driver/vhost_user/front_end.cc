@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "driver/vhost_user/front_end.h"
 
+#include <cstddef>
 #include <cstring>
 
 #include "driver/vhost_user/eventfd.h"
@@ -33,14 +34,20 @@ struct ConfigMessage {
 
 }  // namespace
 
-template <class T>
-Result<T> FrontEnd::ask(Request request, std::span<const std::uint8_t> payload) {
+Result<Message> FrontEnd::ask_bytes(Request request, std::span<const std::uint8_t> payload, std::size_t least) {
   if (const auto sent = connection_.send(request, 0, payload); !sent) return std::unexpected(sent.error());
-  const Result<Message> answer = connection_.receive(kPatience);
-  if (!answer) return std::unexpected(answer.error());
-  if (answer->request != request || (answer->flags & Message::kReply) == 0 || answer->size < sizeof(T))
+  Result<Message> answer = connection_.receive(kPatience);
+  if (!answer) return answer;
+  if (answer->request != request || (answer->flags & Message::kReply) == 0 || answer->size < least)
     return fail(EPROTO, "the back end answers request " + std::to_string(static_cast<std::uint32_t>(request)) +
                             " with something else");
+  return answer;
+}
+
+template <class T>
+Result<T> FrontEnd::ask(Request request, std::span<const std::uint8_t> payload) {
+  const Result<Message> answer = ask_bytes(request, payload, sizeof(T));
+  if (!answer) return std::unexpected(answer.error());
   return answer->as<T>();
 }
 
@@ -90,8 +97,8 @@ Result<Features> FrontEnd::choose(Features offered) const {
 Result<void> FrontEnd::negotiate_protocol() {
   const auto offered = ask<std::uint64_t>(Request::get_protocol_features);
   if (!offered) return std::unexpected(offered.error());
-  const std::uint64_t chosen =
-      *offered & (bit(kProtocolMq) | bit(kProtocolReplyAck) | bit(kProtocolConfig) | bit(kProtocolStatus));
+  const std::uint64_t chosen = *offered & (bit(kProtocolMq) | bit(kProtocolReplyAck) | bit(kProtocolConfig) |
+                                           bit(kProtocolInflightShmfd) | bit(kProtocolStatus));
   if (const auto ok = tell(Request::set_protocol_features, chosen); !ok) return ok;
   protocol_ = chosen;
   return {};
@@ -203,6 +210,23 @@ Result<void> FrontEnd::share_memory() {
   return tell(Request::set_mem_table, payload, {&fd, 1});
 }
 
+/// A fresh area for rings that are fresh as well: each connection has rings of its own, so nothing is in flight when it
+/// begins. What the back end writes there is its own and not looked at; without a file it has nothing to write.
+Result<void> FrontEnd::track_in_flight() {
+  if ((protocol_ & bit(kProtocolInflightShmfd)) == 0) return {};
+  const InflightArea wanted{.bytes = 0,
+                            .offset = 0,
+                            .rings = static_cast<std::uint16_t>(2 * pairs_.size()),
+                            .ring_size = wishes_.ring,
+                            .padding = 0};
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(&wanted);
+  const auto answer = ask_bytes(Request::get_inflight_fd, {bytes, sizeof wanted}, offsetof(InflightArea, padding));
+  if (!answer) return std::unexpected(answer.error());
+  if (answer->files.size() != 1) return {};
+  const int fd = answer->files.front().get();
+  return tell(Request::set_inflight_fd, answer->as<InflightArea>(), {&fd, 1});
+}
+
 Result<void> FrontEnd::hand_over_ring(std::uint32_t index, const virtio::RingSetup& ring, std::size_t at, int kick,
                                       int call) {
   const virtio::RingLayout layout = ring_layout(ring);
@@ -227,6 +251,7 @@ Result<std::unique_ptr<FrontEnd>> FrontEnd::open(OwnedFd socket, const Wishes& w
   std::unique_ptr<FrontEnd> front(new FrontEnd(std::move(socket), wishes));
   if (const auto ok = front->negotiate(); !ok) return std::unexpected(ok.error());
   if (const auto ok = front->lay_out(ends); !ok) return std::unexpected(ok.error());
+  if (const auto ok = front->track_in_flight(); !ok) return std::unexpected(ok.error());
   if (const auto ok = front->share_memory(); !ok) return std::unexpected(ok.error());
   for (std::uint32_t i = 0; i < front->pairs_.size(); ++i) {
     const QueuePair& pair = front->pairs_[i];

@@ -78,6 +78,7 @@ class FrontEnd {
   Result<virtio::Features> choose(virtio::Features offered) const;
   Result<void> lay_out(std::span<const QueueEnds> ends);
   Result<void> share_memory();
+  Result<void> track_in_flight();
   Result<void> hand_over_ring(std::uint32_t index, const virtio::RingSetup& setup, std::size_t at, int kick, int call);
   Result<void> set_status(std::uint8_t bits);
   virtio::RingSetup setup(bool transmit) const;
@@ -88,6 +89,8 @@ class FrontEnd {
   Result<void> tell(Request request, const T& payload, std::span<const int> files = {}) {
     return tell_bytes(request, {reinterpret_cast<const std::uint8_t*>(&payload), sizeof payload}, files);
   }
+  /// The answer, which has at least so many bytes.
+  Result<Message> ask_bytes(Request request, std::span<const std::uint8_t> payload, std::size_t least);
   template <class T>
   Result<T> ask(Request request, std::span<const std::uint8_t> payload = {});
 

@@ -39,6 +39,8 @@ enum class Request : std::uint32_t {
   net_set_mtu = 20,
   get_config = 24,
   set_config = 25,
+  get_inflight_fd = 31,
+  set_inflight_fd = 32,
   set_status = 39,
   get_status = 40,
 };
@@ -47,6 +49,7 @@ enum ProtocolFeature : std::uint8_t {
   kProtocolMq = 0,
   kProtocolReplyAck = 3,
   kProtocolConfig = 9,
+  kProtocolInflightShmfd = 12,
   kProtocolStatus = 16,
 };
 constexpr std::uint64_t bit(unsigned n) { return std::uint64_t{1} << n; }
@@ -63,6 +66,15 @@ struct VringAddress {
   std::uint64_t used;
   std::uint64_t available;
   std::uint64_t log;
+};
+
+/// Where the device writes down what is in flight.
+struct InflightArea {
+  std::uint64_t bytes;
+  std::uint64_t offset;
+  std::uint16_t rings;
+  std::uint16_t ring_size;
+  std::uint32_t padding;
 };
 
 struct MemoryRegion {

@@ -35,7 +35,8 @@ void to_the_device(std::span<const std::uint8_t> input) {
     const auto request = static_cast<vhost::Request>(input[0]);
     const std::uint32_t flags = input[1] & 12u;
     const std::size_t files = input[2] % 3u, size = std::min<std::size_t>(input[3], input.size() - 4);
-    const int fd = request == vhost::Request::set_mem_table ? memory->fd() : event.get();
+    const bool maps = request == vhost::Request::set_mem_table || request == vhost::Request::set_inflight_fd;
+    const int fd = maps ? memory->fd() : event.get();
     const std::array<int, 2> all{fd, fd};
     if (!driver.send(request, flags, input.subspan(4, size), std::span(all).first(files))) return;
     input = input.subspan(4 + size);

@@ -2,9 +2,11 @@
 // Driver and device of ours, connected by a socket and shared memory, in one process.
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <set>
 
 #include "driver/queue_runner_test_support.h"
@@ -223,6 +225,14 @@ TEST_F(RudeDriver, IsShownTheDoor) {
   table.regions[0] = {.guest_address = 0, .size = ~std::uint64_t{0}, .user_address = 0, .mmap_offset = 4096};
   EXPECT_NE(trouble_after({request(Request::set_mem_table, table)}, block.fd()).find("more than its files"),
             std::string::npos);
+  vhost::InflightArea area{.bytes = 8192, .offset = 0, .rings = 2, .ring_size = 8, .padding = 0};
+  EXPECT_NE(trouble_after({request(Request::set_inflight_fd, area)}, block.fd()).find("larger than its file"),
+            std::string::npos);
+  area = {.bytes = 4096, .offset = 0, .rings = 2, .ring_size = 32768, .padding = 0};
+  EXPECT_NE(trouble_after({request(Request::set_inflight_fd, area)}, block.fd()).find("too small"), std::string::npos);
+  area.rings = 99;
+  EXPECT_NE(trouble_after({request(Request::get_inflight_fd, area)}).find("more than there are"), std::string::npos);
+  EXPECT_NE(trouble_after({request(Request::set_inflight_fd, area)}).find("no file"), std::string::npos);
 }
 
 TEST_F(RudeDriver, RingsOutsideItsMemoryAreRefused) {
@@ -249,6 +259,117 @@ TEST_F(RudeDriver, RingsOutsideItsMemoryAreRefused) {
     ASSERT_FALSE(answer);
     EXPECT_EQ(answer.error().code, ECONNRESET);
     EXPECT_NE(served.kill().trouble.find("outside its memory"), std::string::npos) << at;
+  }
+}
+
+/// What of QEMU it takes to follow a device that dies: the rings and the in-flight area outlive the connection.
+class FaithfulDriver {
+ public:
+  explicit FaithfulDriver(virtio::RingKind kind) : setup{.kind = kind, .size = 8} {
+    ring = virtio::DriverRing::create(setup, ring_memory(setup, block.at(0), kAddress)).value();
+  }
+
+  void post(std::uint8_t token) {
+    const virtio::Posting buffer{kAddress + 32768 + 64u * token, 64, token};
+    ASSERT_EQ(ring->post({&buffer, 1}, virtio::Direction::device_writes), 1u);
+    (void)ring->kick_prepare();
+  }
+
+  /// Meets a device; with the area of the last one, if there was one.
+  void meet(std::unique_ptr<vhost::BackEnd>& device) {
+    using vhost::Request;
+    int fds[2];
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    const auto features = virtio::Features{}
+                              .with(virtio::kVersion1)
+                              .with(virtio::kEventIdx)
+                              .with(virtio::kRingPacked, setup.kind == virtio::RingKind::packed);
+    device = std::make_unique<vhost::BackEnd>(OwnedFd(fds[0]), features, 1);
+    device_ = device.get();
+    connection_.emplace(OwnedFd(fds[1]));
+    tell(Request::set_features, features.bits());
+    if (area_fd_.valid()) {
+      tell(Request::set_inflight_fd, area_, area_fd_.get());
+    } else {
+      const vhost::InflightArea wanted{.bytes = 0, .offset = 0, .rings = 2, .ring_size = 8, .padding = 0};
+      tell(Request::get_inflight_fd, wanted);
+      auto answer = connection_->receive(std::chrono::seconds(5));
+      ASSERT_TRUE(answer && answer->files.size() == 1);
+      area_ = answer->as<vhost::InflightArea>();
+      area_fd_ = std::move(answer->files.front());
+      tell(Request::set_inflight_fd, area_, area_fd_.get());
+    }
+    vhost::MemoryTable table{};
+    table.count = 1;
+    table.regions[0] = {.guest_address = kAddress, .size = block.size(), .user_address = kAddress, .mmap_offset = 0};
+    tell(Request::set_mem_table, table, block.fd());
+    tell(Request::set_vring_num, vhost::VringState{0, 8});
+    const auto layout = ring_layout(setup);
+    tell(Request::set_vring_addr, vhost::VringAddress{.index = 0,
+                                                      .flags = 0,
+                                                      .descriptors = kAddress + layout.descriptors,
+                                                      .used = kAddress + layout.device,
+                                                      .available = kAddress + layout.driver,
+                                                      .log = 0});
+    tell(Request::set_vring_kick, std::uint64_t{0}, kick_.get());
+    ASSERT_TRUE(device->vrings()[0].running());
+  }
+
+  const virtio::RingSetup setup;
+  vhost::SharedBlock block = vhost::SharedBlock::create(65536).value();
+  std::unique_ptr<virtio::DriverRing> ring;
+
+ private:
+  static constexpr std::uint64_t kAddress = 0x10000;
+
+  template <class T>
+  void tell(vhost::Request request, const T& payload, int file = -1) {
+    ASSERT_TRUE(connection_->send(request, 0, payload, file >= 0 ? std::span(&file, 1) : std::span<const int>()));
+    const auto handled = device_->handle();
+    ASSERT_TRUE(handled) << handled.error().text;
+  }
+
+  vhost::InflightArea area_{};
+  OwnedFd area_fd_;
+  OwnedFd kick_ = vhost::make_eventfd();
+  std::optional<vhost::Connection> connection_;
+  vhost::BackEnd* device_ = nullptr;
+};
+
+TEST(VhostUser, ADeviceThatComesBackTakesAgainWhatWasInFlight) {
+  for (const virtio::RingKind kind : {virtio::RingKind::split, virtio::RingKind::packed}) {
+    FaithfulDriver driver(kind);
+    std::unique_ptr<vhost::BackEnd> device;
+    driver.meet(device);
+    for (std::uint8_t token = 0; token < 6; ++token) driver.post(token);
+    virtio::Chain chain;
+    virtio::DeviceRing& ring = *device->vrings()[0].ring;
+    std::array<virtio::UsedBuffer, 8> used;
+    // It gives the first back, takes three more, and dies when it has given two of them back and shown none.
+    ASSERT_TRUE(ring.take(chain));
+    ring.complete(chain, 1);
+    (void)ring.call_prepare();
+    ASSERT_EQ(driver.ring->get(used), 1u);
+    std::array<virtio::ChainId, 3> taken;
+    for (virtio::ChainId& one : taken) {
+      ASSERT_TRUE(ring.take(chain));
+      one = chain.name();
+    }
+    for (int i = 0; i < 2; ++i) ring.complete(taken[i], 64);
+    device.reset();
+    driver.meet(device);
+    virtio::DeviceRing& again = *device->vrings()[0].ring;
+    for (std::uint32_t token = 1; token < 6; ++token) {
+      ASSERT_TRUE(again.take(chain)) << token;
+      again.complete(chain, token);
+    }
+    EXPECT_FALSE(again.take(chain));
+    (void)again.call_prepare();
+    ASSERT_EQ(driver.ring->get(used), 5u);
+    for (std::uint32_t i = 0; i < 5; ++i) {
+      EXPECT_EQ(used[i].token, i + 1);
+      EXPECT_EQ(used[i].length, i + 1);
+    }
   }
 }
 
