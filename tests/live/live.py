@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -187,6 +188,7 @@ def check_needs(kinds):
 
 def main(kinds):
     check_needs(kinds)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was made goes then, too
     with tempfile.TemporaryDirectory(prefix="netrx-live-") as name, Namespaces() as spaces:
         folder = Path(name)
         report = folder / "report.json"
