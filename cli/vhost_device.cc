@@ -27,6 +27,7 @@ counted. Ends when SPEC has ended and the driver has everything, with --duration
   --connect          connect to a driver that listens at PATH, instead of listening
   --queues N         queue pairs offered (default: as many as SPEC has queues)
   --echo             what the driver sends comes back to it; does not end by itself
+  --forward          what the driver sends, SPEC sends: with a tap, driver and host talk to each other
   --packed on|off    offer packed rings (default on)
   --mrg-rxbuf on|off offer packets over several buffers (default on)
   --duration TIME    end after this time
@@ -55,6 +56,7 @@ Result<Arguments> parse(std::span<const std::string> words) {
   app.add_option("--dev", arguments.source)->required();
   app.add_flag("--connect", arguments.device.connect);
   app.add_flag("--echo", arguments.device.echo);
+  app.add_flag("--forward", arguments.device.forward);
   app.add_option("--queues", queues);
   app.add_option("--packed", packed)->check(CLI::IsMember({"on", "off"}));
   app.add_option("--mrg-rxbuf", mrg_rxbuf)->check(CLI::IsMember({"on", "off"}));
@@ -90,6 +92,8 @@ void report(const VhostDevice& device) {
   if (stats.connections != 1) fmt::print("connections: {}\n", stats.connections);
   if (stats.to_refused != 0) fmt::print("not given, the driver takes no such frames: {}\n", grouped(stats.to_refused));
   if (stats.from_malformed != 0) fmt::print("chains without a frame: {}\n", grouped(stats.from_malformed));
+  if (stats.forwarded != 0 || stats.forward_dropped != 0)
+    fmt::print("forwarded:       {} frames, {} dropped\n", grouped(stats.forwarded), grouped(stats.forward_dropped));
   if (stats.echo_dropped != 0) fmt::print("echoes without a buffer: {}\n", grouped(stats.echo_dropped));
   if (!stats.trouble.empty()) fmt::print("{}\n", stats.trouble);
   if (const std::string remark = device.remark(); !remark.empty()) fmt::print("{}\n", remark);

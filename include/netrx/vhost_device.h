@@ -21,6 +21,7 @@ struct VhostDeviceOptions {
   bool event_idx = true;   ///< offers event indices
   bool in_order = true;    ///< offers to keep the order of buffers, as it does anyway
   bool echo = false;       ///< what the driver sends comes back to it
+  bool forward = false;    ///< what the driver sends, the source sends: a tap, for example
   std::size_t frame_size = 2048;
 };
 
@@ -34,9 +35,11 @@ struct VhostDeviceStats {
   std::uint64_t from_bytes = 0;
   std::uint64_t from_malformed = 0;  ///< chains that held no frame
   std::uint64_t echo_dropped = 0;    ///< no buffer was there for them
-  std::uint64_t calls = 0;           ///< interrupts
-  std::uint64_t kicks = 0;           ///< wake-ups by the driver
-  std::string trouble;               ///< why the last connection ended, unless the driver just went
+  std::uint64_t forwarded = 0;
+  std::uint64_t forward_dropped = 0;  ///< the source was full, or they asked for what was not offered
+  std::uint64_t calls = 0;            ///< interrupts
+  std::uint64_t kicks = 0;            ///< wake-ups by the driver
+  std::string trouble;                ///< why the last connection ended, unless the driver just went
 };
 
 /// A virtio-net device over vhost-user, which plays another device's frames to whatever driver attaches: netrx's own,
@@ -46,7 +49,8 @@ struct VhostDeviceStats {
 /// Thread rules: one thread at a time.
 class VhostDevice {
  public:
-  /// Queue i of `source` plays into receive queue i. EADDRINUSE, EEXIST, ...: the socket can't be had.
+  /// Queue i of `source` plays into receive queue i. EADDRINUSE, EEXIST, ...: the socket can't be had. EOPNOTSUPP: it
+  /// is to forward, and the source sends nothing.
   static Result<std::unique_ptr<VhostDevice>> create(const VhostDeviceOptions& options,
                                                      std::unique_ptr<NetDevice> source);
   ~VhostDevice();

@@ -62,6 +62,7 @@ class Vhost(CommandTest):
         self.assert_refused(["vhost-device"], "--socket", "--help")
         self.assert_refused(["vhost-device", "--socket", self.socket, "--dev", "nonsense"], "no device kind")
         self.assert_refused(["vhost-device", "--socket", self.socket, "--dev", "gen", "--queues", "0"], "1 to 64")
+        self.assert_refused(["vhost-device", "--socket", self.socket, "--dev", "gen", "--forward"], "sends nothing")
         self.assert_refused(["vhost-device", "--socket", "/nowhere/at/all", "--dev", "gen"], "can't listen", "folder")
         self.assert_refused(["run", "--dev", f"vhost-user:{self.socket}"], "start it first")
 

@@ -22,7 +22,7 @@ KERNEL = Path(__file__).resolve().parents[2] / "build/guest"  # `./dev setup gue
 MODULES = ("virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "failover",
            "net_failover", "virtio_net")
 MEMORY = "256M"
-PATIENCE = 90  # seconds that a boot or a command in the guest may take
+PATIENCE = 120  # seconds that a boot or a command in the guest may take
 
 INIT = f"""#!/bin/busybox sh
 /bin/busybox --install -s /bin

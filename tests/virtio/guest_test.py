@@ -125,7 +125,8 @@ class GuestTest(unittest.TestCase):
             with self.subTest(name):
                 interface = self.interface(name)
                 self.guest.run(f"card=$(basename $(readlink -f /sys/class/net/{interface}/device)) && "
-                               "cd /sys/bus/virtio/drivers/virtio_net && echo $card >unbind && echo $card >bind && cd /")
+                               "cd /sys/bus/virtio/drivers/virtio_net && "
+                               "echo $card >unbind && echo $card >bind; cd /")
                 self.echo(name)
 
     def test_4_a_guest_that_reboots(self):

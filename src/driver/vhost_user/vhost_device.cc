@@ -8,6 +8,7 @@
 
 #include "driver/vhost_user/back_end.h"
 #include "driver/vhost_user/eventfd.h"
+#include "driver/vhost_user/forwarder.h"
 #include "packet/packet_parts.h"
 
 namespace netrx {
@@ -28,21 +29,6 @@ Nanos monotonic() {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return std::chrono::seconds(now.tv_sec) + Nanos(now.tv_nsec);
-}
-
-Features offer(const VhostDeviceOptions& options) {
-  return Features{}
-      .with(Feature::kVersion1)
-      .with(Feature::kProtocolFeatures)
-      .with(Feature::kMq)
-      .with(Feature::kCtrlVq)
-      .with(Feature::kCsum)
-      .with(Feature::kGuestCsum)
-      .with(Feature::kIndirectDesc)
-      .with(Feature::kEventIdx, options.event_idx)
-      .with(Feature::kRingPacked, options.packed)
-      .with(Feature::kInOrder, options.in_order)
-      .with(Feature::kMrgRxbuf, options.mrg_rxbuf);
 }
 
 /// What one source queue has given and the driver has not got yet.
@@ -79,6 +65,8 @@ struct VhostDevice::State {
   bool drain(std::size_t pair);
   bool fetch(std::size_t queue, Nanos now);
   void call(vhost::Vring& vring, bool wanted);
+  Features offer() const;
+  void pass_on(std::size_t pair, const virtio::NetHeader& header, std::span<const std::uint8_t> frame);
   void echo(std::size_t pair, const virtio::NetHeader& header, std::span<const std::uint8_t> frame);
   void sleep(Nanos at_most);
   bool finished() const;
@@ -86,7 +74,8 @@ struct VhostDevice::State {
   const VhostDeviceOptions options;
   std::unique_ptr<NetDevice> source;
   std::unique_ptr<PacketPool> pool;
-  std::vector<Pending> pending;  ///< by source queue
+  std::unique_ptr<vhost::Forwarder> forwarder;  ///< to the source; if so wished
+  std::vector<Pending> pending;                 ///< by source queue
   OwnedFd listening;
   std::unique_ptr<vhost::BackEnd> driver;
   VhostDeviceStats stats;
@@ -95,13 +84,37 @@ struct VhostDevice::State {
   bool retried = false;  ///< nothing moved since sleep() last found something to try
 };
 
+Features VhostDevice::State::offer() const {
+  const Features features = Features{}
+                                .with(Feature::kVersion1)
+                                .with(Feature::kProtocolFeatures)
+                                .with(Feature::kMq)
+                                .with(Feature::kCtrlVq)
+                                .with(Feature::kCsum)
+                                .with(Feature::kGuestCsum)
+                                .with(Feature::kIndirectDesc)
+                                .with(Feature::kEventIdx, options.event_idx)
+                                .with(Feature::kRingPacked, options.packed)
+                                .with(Feature::kInOrder, options.in_order)
+                                .with(Feature::kMrgRxbuf, options.mrg_rxbuf);
+  if (forwarder == nullptr) return features;
+  // What can be sent by such a device can come from one too: TCP that was never cut.
+  const Features sends = forwarder->offer();
+  return Features(features.with(Feature::kCsum, false).bits() | sends.bits())
+      .with(Feature::kGuestTso4, sends.has(Feature::kHostTso4))
+      .with(Feature::kGuestTso6, sends.has(Feature::kHostTso6))
+      .with(Feature::kGuestEcn, sends.has(Feature::kHostEcn))
+      .with(Feature::kGuestUso4, sends.has(Feature::kHostUso))
+      .with(Feature::kGuestUso6, sends.has(Feature::kHostUso));
+}
+
 bool VhostDevice::State::meet_driver(Nanos at_most) {
   auto socket = options.connect ? vhost::connect_to(options.socket) : vhost::accept_from(listening.get(), at_most);
   if (!socket) {
     if (options.connect) poll(nullptr, 0, static_cast<int>(std::min(at_most, Nanos{100'000'000}).count() / 1'000'000));
     return false;
   }
-  driver = std::make_unique<vhost::BackEnd>(std::move(*socket), offer(options), options.queues);
+  driver = std::make_unique<vhost::BackEnd>(std::move(*socket), offer(), options.queues);
   ++stats.connections;
   return true;
 }
@@ -170,6 +183,16 @@ void VhostDevice::State::echo(std::size_t pair, const virtio::NetHeader& header,
   ++stats.echo_dropped;
 }
 
+void VhostDevice::State::pass_on(std::size_t pair, const virtio::NetHeader& header,
+                                 std::span<const std::uint8_t> frame) {
+  if (options.echo) echo(pair, header, frame);
+  if (forwarder == nullptr) return;
+  if (forwarder->send(pair, header, frame))
+    ++stats.forwarded;
+  else
+    ++stats.forward_dropped;
+}
+
 /// Takes what the driver sends; true: there was something.
 bool VhostDevice::State::drain(std::size_t pair) {
   vhost::Vring& vring = driver->vrings()[2 * pair + 1];
@@ -179,13 +202,14 @@ bool VhostDevice::State::drain(std::size_t pair) {
       vring.drainer->drain(kBurst, [&](const virtio::NetHeader& header, std::span<const std::uint8_t> frame) {
         ++stats.from_packets;
         stats.from_bytes += frame.size();
-        if (options.echo) echo(pair, header, frame);
+        pass_on(pair, header, frame);
       });
   stats.from_malformed += vring.drainer->malformed() - malformed;
   if (got != 0) {
     call(vring, vring.drainer->call());
     vhost::Vring& back = driver->vrings()[2 * pair];
     if (options.echo && back.running()) call(back, back.filler->call());
+    if (forwarder != nullptr) forwarder->kick(pair);
   }
   if (vring.ring->fault() != virtio::RingFault::none)
     lose_driver({EPROTO, "the driver's ring is broken: " + std::string(text(vring.ring->fault()))});
@@ -247,6 +271,11 @@ Result<std::unique_ptr<VhostDevice>> VhostDevice::create(const VhostDeviceOption
                             "must; give a capture of Ethernet");
   auto state = std::make_unique<State>(options, std::move(source));
   state->pool = std::move(*pool);
+  if (options.forward) {
+    auto forwarder = vhost::Forwarder::create(*state->source);
+    if (!forwarder) return std::unexpected(forwarder.error());
+    state->forwarder = std::move(*forwarder);
+  }
   if (!options.connect) {
     auto listening = vhost::listen_at(options.socket);
     if (!listening) return std::unexpected(listening.error());

@@ -74,51 +74,81 @@ TEST(VhostUser, ADriverMayListenAndTheDeviceConnect) {
   EXPECT_EQ(frames, 500u);
 }
 
+/// A driver behind `socket` gets the one frame of a generator and sends 4000; each comes back, in order. How many it
+/// sent.
+std::uint64_t everything_comes_back(const std::string& socket, const std::string& keys) {
+  const auto driver = open_device("vhost-user:" + socket + ",wait=5s" + keys).value();
+  EXPECT_EQ(driver->tx_queue_count(), 1u);
+  const auto pool = test_pool();
+  std::uint64_t sent = 0, back = 0;
+  TxQueue& tx = driver->tx_queue(0);
+  const auto send = [&] {
+    std::array<Packet*, 8> packets;
+    if (sent >= 4000 || sent > back + 100 || pool->alloc(packets) != packets.size()) return;
+    for (std::size_t i = 0; i < packets.size(); ++i) {
+      packets[i]->len = 60 + static_cast<std::uint32_t>((sent + i) % 1000);
+      std::memset(packets[i]->data, static_cast<int>((sent + i) & 0xff), packets[i]->len);
+    }
+    const std::size_t taken = tx.xmit(packets);
+    tx.xmit_kick();
+    sent += taken;
+    pool->put(std::span(packets).subspan(taken));
+    PacketBatch done;
+    tx.xmit_done(done);
+    end_packets(*pool, done);
+  };
+  std::uint64_t first = 0;
+  const auto check = [&](const Packet& packet) {
+    if (first++ == 0) return;  // the generator's
+    EXPECT_EQ(packet.len, 60 + back % 1000);
+    EXPECT_EQ(packet.data[30], back & 0xff);
+    ++back;
+  };
+  EXPECT_TRUE(poll_until(
+      driver->queue(0), *pool,
+      [&] {
+        if (first != 0) send();
+        return back >= 4000;
+      },
+      check))
+      << keys;
+  EXPECT_EQ(tx.stats().tx_packets.load(), sent);
+  return sent;
+}
+
+const auto kManyKeys = {"", ",packed=on", ",indirect=off", ",mrg_rxbuf=off,gso=off", ",csum=off,packed=on"};
+
 TEST(VhostUser, WhatIsSentArrivesAndComesBack) {
-  for (const char* keys : {"", ",packed=on", ",indirect=off", ",mrg_rxbuf=off,gso=off", ",csum=off,packed=on"}) {
+  for (const char* keys : kManyKeys) {
     const SocketFolder folder;
     ServedDevice served({.socket = folder.socket(), .echo = true}, "gen:count=1,size=60");
-    const auto driver = open_device("vhost-user:" + folder.socket() + ",wait=5s" + keys).value();
-    ASSERT_EQ(driver->tx_queue_count(), 1u);
-    const auto pool = test_pool();
-    std::uint64_t sent = 0, back = 0;
-    TxQueue& tx = driver->tx_queue(0);
-    const auto send = [&] {
-      std::array<Packet*, 8> packets;
-      if (sent >= 4000 || sent > back + 100 || pool->alloc(packets) != packets.size()) return;
-      for (std::size_t i = 0; i < packets.size(); ++i) {
-        packets[i]->len = 60 + static_cast<std::uint32_t>((sent + i) % 1000);
-        std::memset(packets[i]->data, static_cast<int>((sent + i) & 0xff), packets[i]->len);
-      }
-      const std::size_t taken = tx.xmit(packets);
-      tx.xmit_kick();
-      sent += taken;
-      pool->put(std::span(packets).subspan(taken));
-      PacketBatch done;
-      tx.xmit_done(done);
-      end_packets(*pool, done);
-    };
-    std::uint64_t first = 0;
-    const auto check = [&](const Packet& packet) {
-      if (first++ == 0) return;  // the generator's
-      EXPECT_EQ(packet.len, 60 + back % 1000);
-      EXPECT_EQ(packet.data[30], back & 0xff);
-      ++back;
-    };
-    EXPECT_TRUE(poll_until(
-        driver->queue(0), *pool,
-        [&] {
-          if (first != 0) send();
-          return back >= 4000;
-        },
-        check))
-        << keys;
-    EXPECT_EQ(tx.stats().tx_packets.load(), sent);
+    const std::uint64_t sent = everything_comes_back(folder.socket(), keys);
     const VhostDeviceStats stats = served.kill();
     EXPECT_EQ(stats.from_packets, sent);
     EXPECT_EQ(stats.echo_dropped, 0u);
     EXPECT_EQ(stats.from_malformed, 0u);
   }
+}
+
+TEST(VhostUser, WhatIsSentIsForwardedToTheSource) {
+  for (const char* keys : kManyKeys) {
+    const SocketFolder folder, beyond;
+    const ServedDevice echo({.socket = beyond.socket(), .echo = true}, "gen:count=1,size=60");
+    ServedDevice served({.socket = folder.socket(), .forward = true}, "vhost-user:" + beyond.socket() + ",wait=5s");
+    const std::uint64_t sent = everything_comes_back(folder.socket(), keys);
+    const VhostDeviceStats stats = served.kill();
+    EXPECT_EQ(stats.from_packets, sent);
+    EXPECT_EQ(stats.forwarded, sent);
+    EXPECT_EQ(stats.forward_dropped, 0u);
+    EXPECT_EQ(stats.to_packets, sent + 1);
+  }
+}
+
+TEST(VhostUser, ForwardsOnlyToWhatSends) {
+  const SocketFolder folder;
+  const auto device = VhostDevice::create({.socket = folder.socket(), .forward = true}, open_device("gen").value());
+  ASSERT_FALSE(device);
+  EXPECT_EQ(device.error().code, EOPNOTSUPP);
 }
 
 TEST(VhostUser, TakesNothingToSendWhileNobodyIsThere) {
