@@ -17,8 +17,7 @@ namespace netrx {
 
 namespace {
 
-constexpr Nanos kLookAgain = std::chrono::milliseconds(100);  // for an interface that is gone
-constexpr Nanos kHungry = std::chrono::microseconds(100);     // for frames that come home
+constexpr Nanos kHungry = std::chrono::microseconds(100);  // for frames that come home
 
 }  // namespace
 
