@@ -15,7 +15,7 @@ import threading
 import time
 import unittest
 
-from live import NETRX, wait_until
+from wire import NETRX, wait_until
 
 PATIENCE = 20  # seconds
 
