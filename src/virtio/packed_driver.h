@@ -198,7 +198,7 @@ class BasicPackedDriver final : public DriverRing {
     show(ring_[next_.at], {address, static_cast<std::uint32_t>(count * sizeof(PackedDescriptor))}, id, flags);
   }
 
-  void taken(std::uint16_t chains, std::uint16_t slots, const PackedPlace& place) {
+  void taken(std::size_t chains, std::uint16_t slots, const PackedPlace& place) {
     free_ = static_cast<std::uint16_t>(free_ + slots);
     in_flight_ = static_cast<std::uint16_t>(in_flight_ - chains);
     last_used_.store(place.packed(), std::memory_order_relaxed);
@@ -213,7 +213,8 @@ class BasicPackedDriver final : public DriverRing {
 
   std::size_t get_any_order(std::span<UsedBuffer> used) {
     PackedPlace place = last_used();
-    std::uint16_t got = 0, all_slots = 0;
+    std::uint16_t all_slots = 0;
+    std::size_t got = 0;
     for (; got < used.size(); ++got) {
       // Where the next one lies is known only when this one was looked up.
       __builtin_prefetch(&ring_[place.at] + kLookahead);

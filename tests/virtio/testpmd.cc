@@ -48,7 +48,9 @@ Testpmd::Testpmd(const Options& options) : options_(options) {
       "--no-pci",
       "--no-telemetry",
       "--vdev",
-      "net_vhost0,iface=" + socket() + ",queues=" + queues + (options.client ? ",client=1" : ""),
+      options.driver.empty()
+          ? "net_vhost0,iface=" + socket() + ",queues=" + queues + (options.client ? ",client=1" : "")
+          : "net_virtio_user0,path=" + socket() + ",queues=" + queues + "," + options.driver,
       "--",
       "--nb-cores=1",
       "--total-num-mbufs=8192",

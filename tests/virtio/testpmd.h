@@ -7,7 +7,7 @@
 
 namespace netrx {
 
-/// A running dpdk-testpmd with one vhost device. Ends with its owner, whatever happens.
+/// A running dpdk-testpmd with one vhost device, or as the driver of another's. Ends with its owner, whatever happens.
 class Testpmd {
  public:
   struct Options {
@@ -15,6 +15,7 @@ class Testpmd {
     std::string forward = "io";  ///< txonly, rxonly, io
     std::size_t queues = 1;
     bool client = false;              ///< it connects; else it listens
+    std::string driver{};             ///< it is the driver, and connects; these are more keys of net_virtio_user
     std::vector<std::string> more{};  ///< further arguments of the application
   };
 

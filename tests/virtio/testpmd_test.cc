@@ -11,6 +11,7 @@
 #include <cstring>
 #include <filesystem>
 #include <functional>
+#include <future>
 #include <map>
 #include <thread>
 
@@ -18,6 +19,7 @@
 #include "netrx/engine.h"
 #include "netrx/ethertype.h"
 #include "netrx/executor.h"
+#include "netrx/vhost_device.h"
 #include "packet/packet_parts.h"
 
 namespace netrx {
@@ -294,6 +296,43 @@ TEST_P(TestpmdTest, MayConnectToUs) {
   }
   EXPECT_GE(echo.back(), 10'000u);
 }
+
+/// DPDK's driver on our device.
+class TestpmdDriverTest : public TestpmdTest {};
+
+TEST_P(TestpmdDriverTest, IsGivenEveryFrameAndSendsThemBack) {
+  constexpr std::uint64_t kFrames = 50'000;
+  auto source = open_device("gen:count=" + std::to_string(kFrames));
+  ASSERT_TRUE(source) << source.error().text;
+  const auto device_end = VhostDevice::create({.socket = folder + "/s"}, std::move(*source)).value();
+  Testpmd peer({.folder = folder, .driver = keys()});
+  const VhostDeviceStats& stats = device_end->stats();
+  std::future<std::string> ended;
+  const auto given = [&] { return stats.to_packets == kFrames; };
+  const auto deadline = Clock::now() + kPatience;
+  for (auto last = Clock::now();
+       !ended.valid() || ended.wait_for(std::chrono::seconds(0)) != std::future_status::ready;) {
+    const std::uint64_t before = stats.from_packets;
+    device_end->step(std::chrono::milliseconds(1));
+    const auto now = Clock::now();
+    if (!given() || stats.from_packets != before) last = now;
+    const bool quiet = now - last > std::chrono::milliseconds(200);
+    if (!ended.valid() && (quiet || now > deadline))
+      ended = std::async(std::launch::async, [&] { return peer.stop(); });
+  }
+  const std::string output = ended.get();
+  EXPECT_EQ(stats.to_packets, kFrames) << stats.trouble;
+  EXPECT_EQ(last_number(output, "RX-packets"), kFrames) << output;
+  EXPECT_EQ(last_number(output, "TX-packets"), stats.from_packets) << output;
+  EXPECT_GT(stats.from_packets, 0u);
+  EXPECT_EQ(stats.from_malformed, 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Peers, TestpmdDriverTest,
+                         testing::Values(PeerCase{"split", "packed_vq=0"}, PeerCase{"packed", "packed_vq=1"},
+                                         PeerCase{"packed_small", "packed_vq=1,mrg_rxbuf=0"},
+                                         PeerCase{"split_in_any_order", "packed_vq=0,in_order=0"}),
+                         [](const testing::TestParamInfo<PeerCase>& one) { return one.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(Peers, TestpmdTest,
                          testing::Values(PeerCase{"split_mergeable", ""},

@@ -90,6 +90,7 @@ class BackEnd {
  private:
   Result<void> act(Message& message, bool& answered);
   Result<void> act_on_vring(Message& message, bool& answered);
+  std::optional<std::uint32_t> resumed(const Vring& vring, std::uint32_t said) const;
   template <class T>
   Result<void> answer(const Message& message, const T& value) {
     return connection_.send(message.request, Message::kReply, value);
