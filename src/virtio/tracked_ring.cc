@@ -12,15 +12,6 @@ namespace netrx::virtio {
 
 namespace {
 
-/// A packed descriptor as the ring has it.
-struct RawPacked {
-  std::uint64_t address;
-  std::uint32_t length;
-  std::uint16_t id;
-  std::uint16_t flags;
-};
-static_assert(sizeof(RawPacked) == 16);
-
 /// A chain that was in flight: entry `head` of the region, of `slots` descriptors.
 struct Left {
   std::uint16_t head;
@@ -48,12 +39,11 @@ class LeftRing {
     *avail.slot(count_++) = head;
     *avail.idx() = count_;
   }
-  void add_descriptor(RawPacked one) {
-    one.flags = static_cast<std::uint16_t>((one.flags & ~(kPackedAvail | kPackedUsed)) | kPackedAvail);
-    reinterpret_cast<RawPacked*>(memory_.descriptors)[count_++] = one;
+  void add_descriptor(PackedDescriptor one) {
+    one.rest.flags = static_cast<std::uint16_t>((one.rest.flags & ~(kPackedAvail | kPackedUsed)) | kPackedAvail);
+    reinterpret_cast<PackedDescriptor*>(memory_.descriptors)[count_++] = one;
   }
   const RingMemory& memory() const { return memory_; }
-  bool empty() const { return count_ == 0; }
 
  private:
   std::vector<std::uint64_t> block_;
@@ -141,7 +131,7 @@ class PackedLog {
   PackedLog(const RingSetup& setup, const RingMemory& memory, std::uint8_t* region)
       : region_(reinterpret_cast<PackedRegion*>(region)),
         states_(reinterpret_cast<PackedState*>(region + sizeof(PackedRegion))),
-        ring_(reinterpret_cast<std::uint64_t*>(memory.descriptors)),
+        ring_(reinterpret_cast<PackedDescriptor*>(memory.descriptors)),
         size_(setup.size),
         next_(setup.size),
         last_(setup.size),
@@ -156,7 +146,7 @@ class PackedLog {
     const PackedPlace written{SharedMemory::load(&region_->used_idx), SharedMemory::load(&region_->used_wrap) != 0};
     std::uint16_t free = SharedMemory::load(&region_->old_free_head);
     if (used.at >= size_ || written.at >= size_) return contradicts();
-    if (used.packed() != written.packed() && !used.is_avail(flags_at(used.at))) {
+    if (used.packed() != written.packed() && !used.is_avail(SharedMemory::load(&ring_[used.at].rest).flags)) {
       used = written;  // it had shown its last batch, and not written so yet
       free = SharedMemory::load(&region_->free_head);
     }
@@ -188,12 +178,12 @@ class PackedLog {
     PackedPlace place{at.at, at.wrap};
     const std::uint16_t head = free_;
     for (std::uint16_t n = 0; n < chain.slots; ++n) {
-      const RawPacked one = raw_at(place.at);
+      const PackedRest rest = SharedMemory::load(&ring_[place.at].rest);
       PackedState& state = states_[free_];
-      SharedMemory::store(&state.address, one.address);
-      SharedMemory::store(&state.length, one.length);
-      SharedMemory::store(&state.id, one.id);
-      SharedMemory::store(&state.flags, one.flags);
+      SharedMemory::store(&state.address, SharedMemory::load(&ring_[place.at].address));
+      SharedMemory::store(&state.length, rest.length);
+      SharedMemory::store(&state.id, rest.id);
+      SharedMemory::store(&state.flags, rest.flags);
       last_[head] = free_;
       free_ = next_[free_];
       place.advance(1, size_);
@@ -264,16 +254,15 @@ class PackedLog {
     std::uint16_t at = one.head;
     for (std::uint16_t n = 0; n < one.slots; ++n, at = next_[at]) {
       const PackedState& state = states_[at];
-      again.add_descriptor({SharedMemory::load(&state.address), SharedMemory::load(&state.length),
-                            SharedMemory::load(&state.id), SharedMemory::load(&state.flags)});
+      again.add_descriptor(
+          {SharedMemory::load(&state.address),
+           {SharedMemory::load(&state.length), SharedMemory::load(&state.id), SharedMemory::load(&state.flags)}});
     }
   }
 
   /// The last device may have marked a slot as used behind one that it had not: the driver would believe it as soon as
   /// that one is shown.
-  void take_back(const PackedPlace& place) {
-    SharedMemory::store(reinterpret_cast<std::uint16_t*>(ring_ + 2 * std::size_t{place.at}) + 7, place.avail_flags());
-  }
+  void take_back(const PackedPlace& place) { SharedMemory::store(&ring_[place.at].rest.flags, place.avail_flags()); }
 
   void give_back(std::uint16_t head) {
     const std::uint16_t last = last_[head];
@@ -297,16 +286,9 @@ class PackedLog {
     SharedMemory::store_release(&region_->old_used_idx, used_.at);
   }
 
-  RawPacked raw_at(std::uint16_t at) const {
-    const std::uint64_t rest = SharedMemory::load(ring_ + 2 * std::size_t{at} + 1);
-    return {SharedMemory::load(ring_ + 2 * std::size_t{at}), static_cast<std::uint32_t>(rest),
-            static_cast<std::uint16_t>(rest >> 32), static_cast<std::uint16_t>(rest >> 48)};
-  }
-  std::uint16_t flags_at(std::uint16_t at) const { return raw_at(at).flags; }
-
   PackedRegion* const region_;
   PackedState* const states_;
-  std::uint64_t* const ring_;  ///< two words a descriptor
+  PackedDescriptor* const ring_;
   const std::uint16_t size_;
   std::vector<std::uint16_t> next_;  ///< as in the region
   std::vector<std::uint16_t> last_;  ///< of a chain in flight, by head
