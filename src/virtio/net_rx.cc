@@ -123,12 +123,6 @@ std::uint32_t NetRx::mergeable_length() const {
 }
 
 bool NetRx::fill() {
-  const bool kick = post_idle();
-  if (kick) stats_.kicks.add();
-  return kick;
-}
-
-bool NetRx::post_idle() {
   const std::uint32_t length = geometry_.mode == RxMode::mergeable ? mergeable_length() : geometry_.posted;
   while (posted_ != at_) {
     std::array<Posting, 64> postings;
@@ -141,7 +135,9 @@ bool NetRx::post_idle() {
     posted_ += static_cast<std::uint32_t>(posted);
     if (posted != n) break;
   }
-  return ring_.kick_prepare();
+  const bool kick = ring_.kick_prepare();
+  if (kick) stats_.kicks.add();
+  return kick;
 }
 
 /// Asks the ring for more: as much as lies in one piece in the window.
@@ -371,10 +367,7 @@ NetRx::Outcome NetRx::poll(PollContext& context, PacketBatch& batch, std::size_t
   Outcome outcome;
   if (budget != 0 && fetch()) outcome = receive(context, batch, budget, rx_seq);
   // Kernel: virtnet_receive's rule for try_fill_recv.
-  if (ring_.free_descriptors() > std::min<std::size_t>(budget, ring_.setup().size) / 2) {
-    outcome.kick = post_idle();
-    if (outcome.kick) stats_.kicks.add();
-  }
+  if (ring_.free_descriptors() > std::min<std::size_t>(budget, ring_.setup().size) / 2) outcome.kick = fill();
   return outcome;
 }
 

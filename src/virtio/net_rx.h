@@ -112,7 +112,6 @@ class NetRx {
   std::uint32_t judge(const NetHeader& header, std::uint32_t& total);
   Packet* assemble(Packets& packets, std::uint32_t buffers, std::uint32_t total) const;
   bool apply(const NetHeader& header, Packet& packet) const;
-  bool post_idle();
 
   DriverRing& ring_;
   const RxGeometry geometry_;

@@ -12,19 +12,10 @@ namespace netrx::vhost {
 using virtio::Feature;
 
 namespace {
+
 constexpr std::size_t kPackets = 64;  // twice what is drained at a time; each can be as long as a frame can be
-}
 
-Result<std::unique_ptr<Forwarder>> Forwarder::create(NetDevice& device) {
-  if (device.tx_queue_count() == 0)
-    return fail(EOPNOTSUPP, std::string(device.name()) + " sends nothing; forward to a tap, for example");
-  auto pool = PacketPool::create(0, kPackets, virtio::NetDrainer::kLargest);
-  if (!pool) return std::unexpected(pool.error());
-  return std::unique_ptr<Forwarder>(new Forwarder(device, std::move(*pool)));
-}
-
-virtio::Features Forwarder::offer() const {
-  const TxFeatures can = device_.tx_features();
+virtio::Features features_of(const TxFeatures& can) {
   const bool tso = can.checksum && can.tcp_segmentation, uso = can.checksum && can.udp_segmentation;
   return virtio::Features{}
       .with(Feature::kCsum, can.checksum)
@@ -34,14 +25,26 @@ virtio::Features Forwarder::offer() const {
       .with(Feature::kHostUso, uso);
 }
 
+}  // namespace
+
+Forwarder::Forwarder(NetDevice& device, std::unique_ptr<PacketPool> pool)
+    : device_(device), offered_(features_of(device.tx_features())), pool_(std::move(pool)) {}
+
+Result<std::unique_ptr<Forwarder>> Forwarder::create(NetDevice& device) {
+  if (device.tx_queue_count() == 0)
+    return fail(EOPNOTSUPP, std::string(device.name()) + " sends nothing; forward to a tap, for example");
+  auto pool = PacketPool::create(0, kPackets, virtio::NetDrainer::kLargest);
+  if (!pool) return std::unexpected(pool.error());
+  return std::unique_ptr<Forwarder>(new Forwarder(device, std::move(*pool)));
+}
+
 bool Forwarder::may_send(const VirtioNetHdr& header) const {
-  const virtio::Features offered = offer();
-  if ((header.flags & VirtioNetHdr::kNeedsCsum) != 0 && !offered.has(Feature::kCsum)) return false;
+  if ((header.flags & VirtioNetHdr::kNeedsCsum) != 0 && !offered_.has(Feature::kCsum)) return false;
   switch (header.gso_type & ~VirtioNetHdr::kGsoEcn) {
     case VirtioNetHdr::kGsoNone: return true;
     case VirtioNetHdr::kGsoTcpv4:
-    case VirtioNetHdr::kGsoTcpv6: return offered.has(Feature::kHostTso4);
-    case VirtioNetHdr::kGsoUdpL4: return offered.has(Feature::kHostUso);
+    case VirtioNetHdr::kGsoTcpv6: return offered_.has(Feature::kHostTso4);
+    case VirtioNetHdr::kGsoUdpL4: return offered_.has(Feature::kHostUso);
     default: return false;
   }
 }

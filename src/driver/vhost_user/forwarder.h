@@ -18,7 +18,7 @@ class Forwarder {
   static Result<std::unique_ptr<Forwarder>> create(NetDevice& device);
 
   /// What the driver may leave to the device.
-  virtio::Features offer() const;
+  virtio::Features offer() const { return offered_; }
 
   /// Copies the frame and hands it to the device's queue for this pair. False: the device is full, or the frame needs
   /// what was not offered.
@@ -27,12 +27,13 @@ class Forwarder {
   void kick(std::size_t pair);
 
  private:
-  Forwarder(NetDevice& device, std::unique_ptr<PacketPool> pool) : device_(device), pool_(std::move(pool)) {}
+  Forwarder(NetDevice& device, std::unique_ptr<PacketPool> pool);
   TxQueue& queue(std::size_t pair) { return device_.tx_queue(pair % device_.tx_queue_count()); }
   void collect(std::size_t pair);
   bool may_send(const VirtioNetHdr& header) const;
 
   NetDevice& device_;
+  const virtio::Features offered_;
   std::unique_ptr<PacketPool> pool_;
 };
 
