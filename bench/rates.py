@@ -354,7 +354,8 @@ class Veth:
         self.options, self.folder, self.kind = options, folder, kind
         self.lost = {}  # who received -> shares of what the sender sent, one a run
         self.stack = contextlib.ExitStack()
-        self.there, self.here = (f"netrx-rates-{os.getpid()}-{end}" for end in ("send", "receive"))
+        self.spaces = Namespaces(("send", "receive"))
+        self.there, self.here = self.spaces.names.values()
 
     def __enter__(self):
         try:
@@ -368,11 +369,7 @@ class Veth:
         self.stack.close()
 
     def make(self):
-        for name in (self.there, self.here):
-            run("ip", "netns", "add", name)
-            self.stack.callback(subprocess.run, ["ip", "netns", "del", name], timeout=PATIENCE)
-            for which in ("all", "default"):
-                run("ip", "netns", "exec", name, "sysctl", "-qw", f"net.ipv6.conf.{which}.disable_ipv6=1")
+        self.stack.enter_context(self.spaces)
         run("ip", "-n", self.here, "link", "add", "v0", "type", "veth", "peer", "name", "v1", "netns", self.there)
         for name, interface in ((self.here, "v0"), (self.there, "v1")):
             # With GRO a veth has NAPI, by which it takes a sender's frames in batches.

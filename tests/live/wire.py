@@ -25,19 +25,21 @@ def sh(*words, **more):
 
 
 class Namespaces:
-    """Three namespaces with unlikely names, and every program that was started in them."""
+    """Namespaces with unlikely names, one a role, and every program that was started in them."""
 
-    def __init__(self):
+    def __init__(self, roles=("client", "wire", "server")):
         self.stack = contextlib.ExitStack()
-        self.names = {role: f"netrx-{os.getpid()}-{role}" for role in ("client", "wire", "server")}
+        self.names = {role: f"netrx-{os.getpid()}-{role}" for role in roles}
 
     def __enter__(self):
-        for name in self.names.values():
-            sh("ip", "netns", "add", name)
-            self.stack.callback(subprocess.run, ["ip", "netns", "del", name])
-            for which in ("all", "default"):
-                self.run_in(name, "sysctl", "-qw", f"net.ipv6.conf.{which}.disable_ipv6=1")
-            self.run_in(name, "ip", "link", "set", "lo", "up")
+        with contextlib.ExitStack() as made:  # undone when one can't be
+            for name in self.names.values():
+                sh("ip", "netns", "add", name)
+                made.callback(subprocess.run, ["ip", "netns", "del", name], timeout=PATIENCE)
+                for which in ("all", "default"):
+                    self.run_in(name, "sysctl", "-qw", f"net.ipv6.conf.{which}.disable_ipv6=1")
+                self.run_in(name, "ip", "link", "set", "lo", "up")
+            self.stack = made.pop_all()
         return self
 
     def __exit__(self, *why):

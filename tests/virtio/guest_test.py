@@ -9,6 +9,7 @@ Exit code 0, 1, or 77: skipped, with the reason.
 import re
 import signal
 import struct
+import sys
 import tempfile
 import time
 import unittest
@@ -19,6 +20,9 @@ import guest
 from guest import Device, Guest
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "samples"))
+from capture import read_pcap  # noqa: E402
+
 MIXED = ROOT / "samples/mixed.pcap"
 ECHOES = 1000
 CARDS = {  # queue pairs, properties; each is a network card of the guest
@@ -29,15 +33,6 @@ CARDS = {  # queue pairs, properties; each is a network card of the guest
     "queues": (2, []),
     "packed-queues": (2, ["packed=on"]),
 }
-
-
-def frames_of(path):
-    """The frames of a pcap file, little-endian and uncompressed."""
-    data, at = path.read_bytes(), 24
-    while at < len(data):
-        length = struct.unpack_from("<I", data, at + 8)[0]
-        yield data[at + 16:at + 16 + length]
-        at += 16 + length
 
 
 def digest(frames):
@@ -84,7 +79,7 @@ class GuestTest(unittest.TestCase):
 
     def receive(self, name):
         """The guest sees every frame of the capture once; how many those are."""
-        expected = digest(frames_of(MIXED))
+        expected = digest(record.frame for record in read_pcap(MIXED))
         frames = int(expected.split()[0].partition("=")[2])
         self.assertEqual(self.guest.run(f"guest_agent receive {self.interface(name)} {frames}"), expected)
         return frames
