@@ -27,13 +27,19 @@
 /// the last thread and file in it are gone, so there is nothing to clean up, whatever happens.
 namespace netrx {
 
-/// What this process lacks to make network namespaces and interfaces; empty: nothing.
-inline std::string missing_for_netns() {
+/// What `probe`, run in a network namespace of its own, says is missing, or that there can't be one; empty: nothing.
+template <class Probe>
+std::string missing_in_new_netns(Probe probe) {
   const OwnedFd before(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
   if (!before.valid() || unshare(CLONE_NEWNET) != 0) return "needs root (CAP_SYS_ADMIN) for a network namespace";
-  if (setns(before.get(), CLONE_NEWNET) != 0) return "can't return to its network namespace";
-  if (system("ip -V > /dev/null 2>&1") != 0) return "needs Debian's iproute2";
-  return {};
+  const std::string missing = probe();
+  return setns(before.get(), CLONE_NEWNET) != 0 ? "can't return to its network namespace" : missing;
+}
+
+/// What this process lacks to make network namespaces and interfaces; empty: nothing.
+inline std::string missing_for_netns() {
+  return missing_in_new_netns(
+      [] { return std::string(system("ip -V > /dev/null 2>&1") != 0 ? "needs Debian's iproute2" : ""); });
 }
 
 inline std::string missing_for_tun() {
