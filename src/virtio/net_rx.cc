@@ -14,6 +14,7 @@ namespace netrx::virtio {
 
 namespace {
 
+constexpr std::uint32_t kLine = 64;
 constexpr std::uint32_t kLargestFrame = 256 * 1024;  // as software queues have it
 constexpr std::uint32_t kLookahead = 8;              // buffers whose bytes are fetched early
 constexpr std::uint32_t kShortFrame = 64;            // fits every buffer and every packet: the pool has none smaller
@@ -26,14 +27,14 @@ void copy_frame(std::uint8_t* to, const std::uint8_t* from, std::uint32_t bytes)
     std::memcpy(to, from, bytes);
 }
 
-/// The lines of header and short frame, which the device's CPU has: a frame that is not short goes on where the
+/// The lines of header and short frame, which the device's CPU may have: a frame that is not short goes on where the
 /// hardware looks ahead.
 void prefetch_frame(const std::uint8_t* at) {
   __builtin_prefetch(at);
-  __builtin_prefetch(at + 64);
+  __builtin_prefetch(at + kLine);
 }
 
-constexpr std::uint32_t align64(std::uint32_t n) { return (n + 63) & ~63u; }
+constexpr std::uint32_t align_to_line(std::uint32_t n) { return (n + kLine - 1) & ~(kLine - 1); }
 
 }  // namespace
 
@@ -41,6 +42,7 @@ RxGeometry RxGeometry::of(Features features, std::uint16_t ring_size, std::uint3
   RxGeometry geometry{};
   geometry.header = NetHeader::size(features);
   geometry.hash_report = features.has(kHashReport);
+  geometry.lead = kLine - geometry.header;
   const bool gso = features.any_guest_gso();
   const bool big = mtu > 1500 || gso;
   if (features.has(kMrgRxbuf)) {
@@ -48,21 +50,21 @@ RxGeometry RxGeometry::of(Features features, std::uint16_t ring_size, std::uint3
     const std::uint32_t longest = wire::EthernetView::kSize + 4 + (big ? 65535 : std::max(mtu, 1500u));
     const std::uint32_t share = (geometry.header + longest + ring_size - 1) / ring_size;
     geometry.shortest_body = std::max(std::max(share, geometry.header) - geometry.header, kGoodPacket);
-    geometry.posted = align64(geometry.header + std::min(geometry.shortest_body, kPage - geometry.header));
-    // Pages in a row would share their cache sets.
-    geometry.stride = kPage + 64;
+    geometry.posted = align_to_line(geometry.header + std::min(geometry.shortest_body, kPage - geometry.header));
+    // Of a page and a line: whole pages would share their cache sets.
+    geometry.stride = align_to_line(geometry.lead + kPage);
   } else if (big) {
     // The kernel's chain of pages is one piece here.
     geometry.mode = RxMode::big;
     const std::uint32_t pages = gso ? kMaxFrags : (mtu + kPage - 1) / kPage;
     geometry.largest = (pages + 1) * kPage - kPaddedHeader;
     geometry.posted = geometry.header + geometry.largest;
-    geometry.stride = align64(geometry.posted) + 64;
+    geometry.stride = align_to_line(geometry.lead + geometry.posted) + kLine;
   } else {
     geometry.mode = RxMode::small;
     geometry.largest = kGoodPacket;
     geometry.posted = geometry.header + kGoodPacket;
-    geometry.stride = align64(geometry.posted);
+    geometry.stride = align_to_line(geometry.lead + geometry.posted);
   }
   return geometry;
 }
@@ -106,7 +108,7 @@ class NetRx::Packets {
 NetRx::NetRx(DriverRing& ring, const RxGeometry& geometry, Memory memory, NetRxStats& stats, RxQueueStats& queue_stats)
     : ring_(ring),
       geometry_(geometry),
-      memory_(memory),
+      memory_{memory.at + geometry.lead, memory.address + geometry.lead},
       stats_(stats),
       queue_stats_(queue_stats),
       window_(std::bit_ceil(std::size_t{ring.setup().size})),
@@ -119,7 +121,7 @@ NetRx::NetRx(DriverRing& ring, const RxGeometry& geometry, Memory memory, NetRxS
 std::uint32_t NetRx::mergeable_length() const {
   const std::uint32_t longest = RxGeometry::kPage - geometry_.header;
   const std::uint32_t body = std::clamp(average_.read(), std::min(geometry_.shortest_body, longest), longest);
-  return align64(geometry_.header + body);
+  return align_to_line(geometry_.header + body);
 }
 
 bool NetRx::fill() {

@@ -35,6 +35,10 @@ class PacketLengthAverage {
 };
 
 /// Sizes that follow from what was negotiated. Kernel: virtnet_probe, add_recvbuf_small, _big, _mergeable.
+///
+/// A header has the end of a line to itself, its frame begins the next: a device that leaves headers alone that are
+/// right already (DPDK's does) then shares that line with the driver for good, and of a short frame one line travels
+/// instead of two.
 struct RxGeometry {
   static constexpr std::uint32_t kPage = 4096, kGoodPacket = 1518, kMaxFrags = 17, kPaddedHeader = 32;
 
@@ -42,7 +46,8 @@ struct RxGeometry {
   std::uint32_t header;         ///< bytes in front of a frame
   bool hash_report;             ///< the device's hash among them
   std::uint32_t posted;         ///< bytes of a buffer; of a mergeable one, the least
-  std::uint32_t stride;         ///< bytes from one buffer to the next
+  std::uint32_t lead;           ///< bytes in front of each buffer, by which its frame begins on a cache line
+  std::uint32_t stride;         ///< bytes from one lead to the next, whole cache lines
   std::uint32_t largest;        ///< bytes of the longest frame in one buffer, small and big
   std::uint32_t shortest_body;  ///< least bytes behind the header, mergeable
 
@@ -115,7 +120,7 @@ class NetRx {
 
   DriverRing& ring_;
   const RxGeometry geometry_;
-  const Memory memory_;
+  const Memory memory_;  ///< of the first buffer
   NetRxStats& stats_;
   RxQueueStats& queue_stats_;
   PacketLengthAverage average_;
