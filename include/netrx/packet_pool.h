@@ -18,7 +18,8 @@ namespace netrx {
 ///
 /// Thread safety: alloc() and put() by the CPU that owns the pool; give_back() from anywhere. Packets given back become
 /// allocatable when the owner next runs dry. Order: give_back's release pairs with the owner's acquire, so what a
-/// foreign CPU did with a packet happens before its next use.
+/// foreign CPU did with a packet happens before its next use; a later give_back's exchange only continues the release
+/// sequence of those below it.
 class PacketPool {
  public:
   static constexpr std::uint32_t kHeadroom = 128;  ///< NET_SKB_PAD and room for an encapsulation header
@@ -36,8 +37,8 @@ class PacketPool {
   /// Takes packets of this pool back; their lent frames have gone home before.
   void put(std::span<Packet* const> packets);
 
-  /// Takes a chain of this pool's packets, linked by Packet::next from `first` to `last`, from any CPU. Lock-free.
-  void give_back(Packet* first, Packet* last);
+  /// Takes packets of this pool from any CPU; their lent frames have gone home before. Lock-free.
+  void give_back(std::span<Packet* const> packets);
 
   std::uint16_t cpu() const { return cpu_; }  ///< whose it is: Packet::alloc_cpu of its packets
   std::size_t capacity() const { return count_; }
@@ -46,21 +47,31 @@ class PacketPool {
   std::size_t frame_size() const { return frame_size_; }
 
  private:
+  struct Returned;
+  struct FreeAligned {
+    void operator()(void* memory) const { ::operator delete[](memory, std::align_val_t{kAlignment}); }
+  };
+  template <class T>
+  using Array = std::unique_ptr<T[], FreeAligned>;
+  static constexpr std::size_t kAlignment =
+      128;  ///< a packet's two lines are of one pair, which hardware fetches together
+
+  template <class T>
+  static Array<T> aligned_array(std::size_t count);
+
   PacketPool(std::uint16_t cpu, std::size_t count, std::size_t frame_size);
   void collect_returned();
-  void reset(Packet& packet) const;
+  std::uint8_t* buffer_of(const Packet& packet) const;
 
   const std::uint16_t cpu_;
   const std::size_t count_;
   const std::size_t frame_size_;
-  std::unique_ptr<Packet[]> packets_;
-  struct FreeAligned {
-    void operator()(std::uint8_t* memory) const { ::operator delete[](memory, std::align_val_t{64}); }
-  };
-  std::unique_ptr<std::uint8_t[], FreeAligned> buffers_;
+  Array<Packet> packets_;
+  Array<std::uint8_t> buffers_;
   std::unique_ptr<Packet*[]> free_;  // a stack
   std::size_t free_count_ = 0;
-  alignas(64) std::atomic<Packet*> returned_{nullptr};
+  Packet fresh_;  ///< what a reset packet is, but for its buffer
+  alignas(64) std::atomic<Returned*> returned_{nullptr};
 };
 
 }  // namespace netrx

@@ -32,10 +32,8 @@ void return_frames(std::span<Packet* const> packets) {
 }
 
 void free_elsewhere(PacketPool& home, std::span<Packet*> packets) {
-  if (packets.empty()) return;
   return_frames(packets);
-  for (std::size_t i = 1; i < packets.size(); ++i) packets[i - 1]->next = packets[i];
-  home.give_back(packets.front(), packets.back());
+  home.give_back(packets);
 }
 
 /// Leaves as many packets as skb_defer_max allows with their home CPU; the rest goes straight to its pool.
@@ -111,7 +109,19 @@ void send_parts_home(Softnet& net, SoftnetData& sd, std::span<Packet*> packets) 
   }
 }
 
+/// Each is one buffer of this CPU's pool, and nothing else.
+bool all_plain(const SoftnetData& sd, std::span<Packet* const> packets) NETRX_REQUIRES(sd.cpu) {
+  const std::uint16_t here = sd.cpu.id();
+  return std::ranges::all_of(packets, [here](const Packet* packet) {
+    return packet->alloc_cpu == here && !packet->has_frags && packet->frame_home == nullptr;
+  });
+}
+
 void send_home(Softnet& net, SoftnetData& sd, std::span<Packet*> packets) NETRX_REQUIRES(sd.cpu) {
+  if (all_plain(sd, packets)) {
+    sd.cpu.at(Site::free_packet, static_cast<std::uint32_t>(packets.size()));
+    return sd.pool->put(packets);
+  }
   Parts parts(packets);
   for (std::span<Packet*> some = parts.next(); !some.empty(); some = parts.next()) send_parts_home(net, sd, some);
 }

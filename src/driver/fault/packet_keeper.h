@@ -38,7 +38,7 @@ class PacketKeeper {
   void give_back_part(Packet* part) {
     send_frame_home(*part);
     for (PacketPool* pool : pools_)
-      if (pool->cpu() == part->alloc_cpu) return pool->give_back(part, part);
+      if (pool->cpu() == part->alloc_cpu) return pool->give_back({&part, 1});
   }
 
   static void send_frame_home(Packet& packet) {
