@@ -15,15 +15,28 @@ namespace netrx {
 
 namespace {
 
-/// What netdev_tstamp_prequeue and the poll itself know of a packet.
-void mark_received(SoftnetData& sd, const NapiStruct& napi, std::span<Packet*> packets, bool stamp)
-    NETRX_REQUIRES(sd.cpu) {
-  for (Packet* packet : packets) {
-    packet->dev = napi.netif;
-    packet->napi_id = napi.napi_id;
-    packet->queue_mapping = static_cast<std::uint16_t>(napi.queue_index + 1);
-    if (stamp && packet->tstamp == Nanos{0}) packet->tstamp = sd.now;
+/// What the poll itself knows of its packets.
+struct Arrival {
+  Netif* dev;
+  std::uint32_t napi_id;
+  std::uint16_t queue_mapping;
+  Nanos tstamp;  ///< 0: they are stamped later
+
+  void mark(Packet& packet) const {
+    packet.dev = dev;
+    packet.napi_id = napi_id;
+    packet.queue_mapping = queue_mapping;
+    if (packet.tstamp == Nanos{0}) packet.tstamp = tstamp;
   }
+};
+
+/// Kernel: netdev_tstamp_prequeue, skb_record_rx_queue, skb_mark_napi_id.
+Arrival arrival(const Softnet& net, SoftnetData& sd, const NapiStruct& napi) NETRX_REQUIRES(sd.cpu) {
+  const bool stamp = net.tunables.netdev_tstamp_prequeue.read() != 0;
+  return {.dev = napi.netif,
+          .napi_id = napi.napi_id,
+          .queue_mapping = static_cast<std::uint16_t>(napi.queue_index + 1),
+          .tstamp = stamp ? sd.now : Nanos{0}};
 }
 
 /// What came in several buffers shows the path its headers in one piece, if its first buffer has room for them.
@@ -32,27 +45,37 @@ void pull_headers(Packet& packet) {
   if (packet.data_len != 0) (void)may_pull(packet, std::min(packet.len, kHeaders));
 }
 
-/// Takes the link header off every packet; those too short to have one are dropped. Kernel: eth_type_trans.
-void take_link_headers(Softnet& net, SoftnetData& sd, const NapiStruct& napi, PacketBatch& batch)
-    NETRX_REQUIRES(sd.cpu) {
-  const std::array<std::uint8_t, 6> address = napi.netif->device.address();
+/// Kernel: eth_type_trans. False: the packet is too short to have a link header.
+bool take_link_header(Packet& packet, const wire::MacAddress& address) {
+  if (packet.headlen() < wire::EthernetView::kSize) return false;
+  const wire::EtherResult link = wire::eth_type_trans(packet.linear(), address);
+  packet.mac_header = static_cast<std::uint16_t>(packet.headroom());
+  packet.protocol = link.protocol;
+  packet.pkt_type = link.kind;
+  packet.data += wire::EthernetView::kSize;
+  packet.len -= wire::EthernetView::kSize;
+  packet.network_header = packet.transport_header = static_cast<std::uint16_t>(packet.headroom());
+  return true;
+}
+
+/// Makes what the driver gave ready for the path; what has no link header where it should is dropped. (A function of
+/// its own, as the next, so that each loop has the registers to itself.)
+[[gnu::noinline]] void take_in(Softnet& net, SoftnetData& sd, const NapiStruct& napi, const Arrival& arrival,
+                               PacketBatch& batch) NETRX_REQUIRES(sd.cpu) {
+  const NetDevice& device = napi.netif->device;
+  const bool linked = device.has_link_header();
+  const wire::MacAddress address = device.address();
+  const std::span<Packet*> packets = batch.packets();
   std::size_t kept = 0;
-  for (std::size_t i = 0; i < batch.size(); ++i) {
-    Packet* packet = batch[i];
-    if (i + 4 < batch.size()) __builtin_prefetch(batch[i + 4]->data);
+  for (std::size_t i = 0; i < packets.size(); ++i) {
+    Packet* const packet = packets[i];
+    if (i + 4 < packets.size()) __builtin_prefetch(packets[i + 4]->data);
+    arrival.mark(*packet);
     pull_headers(*packet);
-    if (packet->headlen() < wire::EthernetView::kSize) {
-      drop_packets(net, sd, {&packet, 1}, DropReason::kPktTooSmall);
-      continue;
-    }
-    const wire::EtherResult link = wire::eth_type_trans(packet->linear(), address);
-    packet->mac_header = static_cast<std::uint16_t>(packet->headroom());
-    packet->protocol = link.protocol;
-    packet->pkt_type = link.kind;
-    packet->data += wire::EthernetView::kSize;
-    packet->len -= wire::EthernetView::kSize;
-    packet->network_header = packet->transport_header = static_cast<std::uint16_t>(packet->headroom());
-    batch.begin()[kept++] = packet;
+    if (!linked || take_link_header(*packet, address))
+      packets[kept++] = packet;
+    else
+      drop_packets(net, sd, packets.subspan(i, 1), DropReason::kPktTooSmall);
   }
   batch.truncate(kept);
 }
@@ -78,7 +101,8 @@ GroRules gro_rules(const Softnet& net, SoftnetData& sd, const Netif& netif) NETR
           .jiffies = static_cast<std::uint32_t>(net.tick.jiffies(sd.now))};
 }
 
-void napi_gro_receive(Softnet& net, SoftnetData& sd, NapiStruct& napi, PacketBatch& batch) NETRX_REQUIRES(sd.cpu) {
+[[gnu::noinline]] void napi_gro_receive(Softnet& net, SoftnetData& sd, NapiStruct& napi, PacketBatch& batch)
+    NETRX_REQUIRES(sd.cpu) {
   const GroRules rules = gro_rules(net, sd, *napi.netif);
   const int normal_batch = net.tunables.gro_normal_batch.read();
   sd.cpu.at(Site::gro, static_cast<std::uint32_t>(batch.size()));
@@ -137,7 +161,7 @@ struct DevicePoll {
 };
 
 DevicePoll poll_device(Softnet& net, SoftnetData& sd, NapiStruct& napi, int budget) NETRX_REQUIRES(sd.cpu) {
-  const bool stamp = net.tunables.netdev_tstamp_prequeue.read() != 0;
+  const Arrival arrived = arrival(net, sd, napi);
   const std::atomic<std::uint64_t>& alloc_fail = napi.queue->stats().rx_alloc_fail;
   const std::uint64_t fails_before = alloc_fail.load(std::memory_order_relaxed);
   PollContext context{sd.now, *sd.pool};
@@ -149,11 +173,7 @@ DevicePoll poll_device(Softnet& net, SoftnetData& sd, NapiStruct& napi, int budg
     work += static_cast<int>(got);
     sd.received.add(got);
     sd.cpu.at(Site::packet, static_cast<std::uint32_t>(got));
-    mark_received(sd, napi, batch.packets(), stamp);
-    if (napi.netif->device.has_link_header())
-      take_link_headers(net, sd, napi, batch);
-    else
-      for (Packet* packet : batch) pull_headers(*packet);
+    take_in(net, sd, napi, arrived, batch);
     napi_gro_receive(net, sd, napi, batch);
     if (got < wanted) break;
   }

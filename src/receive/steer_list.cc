@@ -34,10 +34,13 @@ void send_outboxes(Softnet& net, SoftnetData& sd) NETRX_REQUIRES(sd.cpu) {
 
 /// Puts packets of one list where they were decided to go.
 struct Sorter {
+  // Not left to the compiler, which would fill `pending` with zeros.
+  Sorter(PacketBatch& packets, int unsteered) : list(packets), otherwise(unsteered) {}
+
   PacketBatch& list;  ///< the first `kept` of it stay
   int otherwise;      ///< the CPU for packets that steering has none for; -1: they stay in the list
   std::size_t kept = 0;
-  PendingFlows pending{};  ///< slots of packets decided on and still in an outbox
+  PendingFlows pending;  ///< slots of packets decided on and still in an outbox
 
   void put(SoftnetData& sd, Packet* packet, const RpsDecision& decision) NETRX_REQUIRES(sd.cpu) {
     const int cpu = decision.cpu >= 0 ? decision.cpu : otherwise;
@@ -96,7 +99,7 @@ std::size_t run_length(std::span<Packet* const> packets, std::size_t from) {
 
 void steer_list(Softnet& net, SoftnetData& sd, PacketBatch& list, Unsteered unsteered) {
   const std::span<Packet*> packets = list.packets();
-  Sorter sorter{.list = list, .otherwise = unsteered == Unsteered::to_own_backlog ? sd.cpu.id() : -1};
+  Sorter sorter(list, unsteered == Unsteered::to_own_backlog ? sd.cpu.id() : -1);
   for (std::size_t i = 0; i < packets.size();) {
     const std::span<Packet*> run = packets.subspan(i, run_length(packets, i));
     const SteerTables tables = steer_tables(net, *packets[i]);
