@@ -3,6 +3,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "netrx/virtqueue.h"
@@ -33,6 +34,24 @@ class InFlightTable {
     return head;
   }
 
+  /// The same for at most kSome buffers of one descriptor each: `ids` are theirs, in order.
+  static constexpr std::size_t kSome = 64;
+  void take_each(std::span<const Posting> buffers, bool writable, std::uint16_t* ids) {
+    Entry* const entries = entries_.data();
+    const std::uint16_t* const free = free_.data();
+    const auto mask = static_cast<std::uint32_t>(free_.size() - 1);
+    std::uint32_t taken = taken_;
+    for (std::size_t i = 0; i < buffers.size(); ++i) {
+      const std::uint16_t id = free[taken++ & mask];
+      const std::uint32_t capacity = writable ? buffers[i].length : 0;
+      entries[id] = {.token = buffers[i].token, .capacity = capacity, .links = 1, .slots = 1};
+      ids[i] = id;
+    }
+    taken_ = taken;
+    if (order_.empty()) return;
+    for (std::size_t i = 0; i < buffers.size(); ++i) order_[newest_++ % order_.size()] = ids[i];
+  }
+
   /// The id behind this one in its chain, if there is one.
   std::uint16_t next(std::uint16_t id) const { return entries_[id].next; }
 
@@ -61,6 +80,33 @@ class InFlightTable {
     const std::uint16_t slots = entry.slots;
     entry.slots = 0;
     return slots;
+  }
+
+  /// Takes back ids, each written in the place of its token, up to the first that is not in flight. Without in-order.
+  struct Released {
+    std::uint16_t ids, slots;
+  };
+  Released release_each(std::span<UsedBuffer> used) {
+    Entry* const entries = entries_.data();
+    const auto size = static_cast<std::uint32_t>(entries_.size());
+    std::uint16_t* const free = free_.data();
+    const auto mask = static_cast<std::uint32_t>(free_.size() - 1);
+    std::uint32_t given = given_, slots = 0;
+    std::size_t n = 0;
+    for (; n < used.size(); ++n) {
+      const std::uint32_t id = used[n].token;
+      if (id >= size || entries[id].slots == 0) break;
+      Entry& entry = entries[id];
+      used[n].token = entry.token;
+      used[n].capacity = entry.capacity;
+      free[given++ & mask] = static_cast<std::uint16_t>(id);
+      for (std::uint16_t i = 1, last = static_cast<std::uint16_t>(id); i < entry.links; ++i)
+        free[given++ & mask] = last = entries[last].next;
+      slots += entry.slots;
+      entry.slots = 0;
+    }
+    given_ = given;
+    return {static_cast<std::uint16_t>(n), static_cast<std::uint16_t>(slots)};
   }
 
  private:

@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::uint32_t kLine = 64;
 constexpr std::uint32_t kLargestFrame = 256 * 1024;  // as software queues have it
-constexpr std::uint32_t kLookahead = 8;              // buffers whose bytes are fetched early
+constexpr std::uint32_t kLookahead = 16;             // buffers whose bytes are fetched early
 constexpr std::uint32_t kShortFrame = 64;            // fits every buffer and every packet: the pool has none smaller
 
 /// Both sides have room for a short frame: a length that is known here makes some moves of it instead of a call.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 
 #include "virtio/in_flight.h"
 #include "virtio/shared_memory.h"
@@ -58,12 +59,15 @@ class BasicPackedDriver final : public DriverRing {
     if (fault() != RingFault::none) return 0;
     const auto n = static_cast<std::uint16_t>(std::min<std::size_t>(buffers.size(), free_));
     PackedPlace place = next_;
-    for (std::uint16_t i = 0; i < n; ++i) {
-      const Posting& buffer = buffers[i];
-      const std::uint16_t id = ids_.take(1, 1, buffer.token, writes ? buffer.length : 0);
-      const std::uint16_t flags = place.avail_flags() | (writes ? kWrite : 0);
-      show(ring_[place.at], {buffer.address, buffer.length}, id, flags);
-      place.advance(1, setup_.size);
+    std::array<std::uint16_t, InFlightTable::kSome> ids;
+    for (std::size_t from = 0; from < n; from += ids.size()) {
+      const std::span<const Posting> some = buffers.subspan(from, std::min<std::size_t>(ids.size(), n - from));
+      ids_.take_each(some, writes, ids.data());
+      for (std::size_t i = 0; i < some.size(); ++i) {
+        const std::uint16_t flags = place.avail_flags() | (writes ? kWrite : 0);
+        show(ring_[place.at], {some[i].address, some[i].length}, ids[i], flags);
+        place.advance(1, setup_.size);
+      }
     }
     took(n, n);
     return n;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <vector>
 
 #include "virtio/in_flight.h"
@@ -32,11 +33,14 @@ class BasicSplitDriver final : public DriverRing {
     const bool writes = direction == Direction::device_writes;
     if (fault() != RingFault::none) return 0;
     const std::size_t n = std::min<std::size_t>(buffers.size(), free_);
-    for (std::size_t i = 0; i < n; ++i) {
-      const Posting& buffer = buffers[i];
-      const std::uint16_t id = ids_.take(1, 1, buffer.token, writes ? buffer.length : 0);
-      describe(id, {buffer.address, buffer.length}, writes ? kWrite : std::uint16_t{0}, 0);
-      Shared::store(avail_.slot(static_cast<std::uint16_t>(avail_idx_ + i)), id);
+    const std::uint16_t flags = writes ? kWrite : 0;
+    std::array<std::uint16_t, InFlightTable::kSome> ids;
+    for (std::size_t from = 0; from < n; from += ids.size()) {
+      const std::span<const Posting> some = buffers.subspan(from, std::min(ids.size(), n - from));
+      ids_.take_each(some, writes, ids.data());
+      for (std::size_t i = 0; i < some.size(); ++i) describe(ids[i], {some[i].address, some[i].length}, flags, 0);
+      for (std::size_t i = 0; i < some.size(); ++i)
+        Shared::store(avail_.slot(static_cast<std::uint16_t>(avail_idx_ + from + i)), ids[i]);
     }
     offered(n, n);
     return n;
@@ -181,24 +185,20 @@ class BasicSplitDriver final : public DriverRing {
     last_used_.store(static_cast<std::uint16_t>(last_used() + chains), std::memory_order_relaxed);
   }
 
-  /// The used ring's first `ready` entries are the device's word, each for one chain.
+  /// The used ring's first `ready` entries are the device's word, each for one chain. Each is read once, and judged as
+  /// it was read.
   std::size_t get_any_order(std::span<UsedBuffer> used, std::uint16_t ready) {
     const auto n = static_cast<std::uint16_t>(std::min<std::size_t>(used.size(), ready));
     const std::uint16_t at = last_used();
-    std::uint16_t got = 0, slots = 0;
-    for (; got < n; ++got) {
-      const auto here = static_cast<std::uint16_t>(at + got);
-      const std::uint32_t id = Shared::load(used_.id(here));
-      const std::uint32_t length = Shared::load(used_.length(here));
-      if (const RingFault why = ids_.judge(id); why != RingFault::none) {
-        break_queue(why);
-        break;
-      }
-      slots = static_cast<std::uint16_t>(slots + ids_.release(static_cast<std::uint16_t>(id), used[got]));
-      used[got].length = length;
+    for (std::uint16_t i = 0; i < n; ++i) {
+      const auto here = static_cast<std::uint16_t>(at + i);
+      used[i].token = Shared::load(used_.id(here));
+      used[i].length = Shared::load(used_.length(here));
     }
-    taken(got, slots);
-    return got;
+    const InFlightTable::Released released = ids_.release_each(used.first(n));
+    if (released.ids != n) break_queue(ids_.judge(used[released.ids].token));
+    taken(released.ids, released.slots);
+    return released.ids;
   }
 
   /// One entry may stand for all chains up to its own.
