@@ -6,7 +6,7 @@
 
   virtio       64-byte frames from dpdk-testpmd (vhost back end): netrx's vhost-user device against DPDK's
                net_virtio_user, over split and packed rings, with mergeable buffers and without; and netrx with RPS to
-               the sender's CPU
+               the sender's CPU, against the same and against a DPDK program that spreads the queue as well
   af_packet    frames over a veth pair: netrx's af_packet device against a plain reader of a TPACKET_V3 ring
   af_xdp       the same: netrx's af_xdp device against a plain reader of an AF_XDP socket; and with RPS over both CPUs
                against the kernel's own RPS in front of one packet socket, and against XDP's cpumap
@@ -18,7 +18,7 @@
   --runs N     pairs of ours and the peer's, in turn (default 7)
   --seconds S  how long each of them receives (default 3)
   --json FILE  also one object a row, as ./dev bench writes it
-  --cases TEXT only cases whose name has TEXT in it
+  --cases EXPR only cases in whose name this regular expression is found
 
 The sender has the first CPU, the receiver the second; both receivers poll. Needs two CPUs; all but virtio need root
 and make network namespaces of their own, which go with the program also when it fails; virtio needs Debian's dpdk-dev.
@@ -53,10 +53,12 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "tests/live"))
 from wire import CLIENT, SERVER, NETRX, Namespaces, end_wire, iperf3, start_bridge, start_wire, wait_until  # noqa: E402
 
 PEER = os.environ.get("NETRX_RATES_PEER", "build/release/bench/netrx_rates_peer")
+SPREADER = os.environ.get("NETRX_RATES_DPDK", "build/release/bench/netrx_rates_dpdk")  # not there without libdpdk-dev
 SENDER_CPU, RECEIVER_CPU = (sorted(os.sched_getaffinity(0)) * 2)[:2]
 BOTH_CPUS = f"{1 << SENDER_CPU | 1 << RECEIVER_CPU:x}"
 PATIENCE = 20  # seconds any one step may take
 NEAR_NS, FAR_NS = 60, 80  # as in two_cpus.cc
+ALIKE = 0.8  # of the other speeds: a CPU that has less shares its core with somebody else's work
 DIFFERENCE = 0.01  # between what the sender counted and what the receivers did; more is not the same work
 POOL = 65536
 
@@ -124,9 +126,19 @@ class Program:
             time.sleep(0.01)
 
 
-def probe():
-    """Nanoseconds that a cache line takes between the two CPUs."""
-    return float(subprocess.run([PEER, "probe"], capture_output=True, text=True, check=True, timeout=PATIENCE).stdout)
+@dataclasses.dataclass(frozen=True)
+class Probe:
+    """How things stood at a moment: nanoseconds that a cache line takes between the two CPUs, and what each computes in
+    a nanosecond."""
+
+    line: float
+    speeds: tuple
+
+    @staticmethod
+    def now():
+        words = subprocess.run([PEER, "probe"], capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
+        line, *speeds = map(float, words.split())
+        return Probe(line, tuple(speeds))
 
 
 def netrx_words(device, report, *more):
@@ -162,40 +174,59 @@ class Case:
         return peer / ours if self.unit == "us" else ours / peer
 
 
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """Ours and the peer's result, and how things stood before and after each."""
+
+    ours: float
+    peer: float
+    probes: list
+
+    def placement(self):
+        lines = [probe.line for probe in self.probes]
+        return "near" if max(lines) < NEAR_NS else "far" if min(lines) > FAR_NS else "unclear"
+
+    def speeds(self):
+        """The least and the most that either CPU computed."""
+        every = [speed for probe in self.probes for speed in probe.speeds]
+        return min(every), max(every)
+
+    def undisturbed(self):
+        """The CPUs stayed where they were and were alike all along. (On half a core each, ours and the peer's row
+        would compare who had which half.)"""
+        least, most = self.speeds()
+        return self.placement() != "unclear" and least >= ALIKE * most
+
+
 class Rows:
     """Pairs of rates, by case and by where the two CPUs were; a row each in the end."""
 
     def __init__(self):
-        self.pairs = {}  # Case -> placement -> [(ours, peer)]
+        self.pairs = {}  # Case -> [Pair]
 
     def add(self, case, ours, peer):
-        probes, pair = ours.probes + peer.probes, (case.of(ours.result), case.of(peer.result))
-        if max(probes) < NEAR_NS:
-            placement = "near"
-        elif min(probes) > FAR_NS:
-            placement = "far"
-        else:
-            placement = "unclear"
-        self.pairs.setdefault(case, {}).setdefault(placement, []).append(pair)
-        print(f"  {case.name:<32} {placement:<8} {pair[0]:7.3f} {pair[1]:7.3f}  {case.ratio(*pair):.2f}", flush=True)
+        pair = Pair(case.of(ours.result), case.of(peer.result), ours.probes + peer.probes)
+        self.pairs.setdefault(case, []).append(pair)
+        least, most = pair.speeds()
+        print(f"  {case.name:<36} {pair.placement():<8} {least:4.1f}..{most:<4.1f} {pair.ours:7.3f} {pair.peer:7.3f}  "
+              f"{case.ratio(pair.ours, pair.peer):.2f}{'' if pair.undisturbed() else '  disturbed'}", flush=True)
 
     def finished(self):
-        for case, places in self.pairs.items():
+        for case in self.pairs:
             for placement in ("near", "far"):
-                pairs = places.get(placement, [])
+                pairs = [pair for pair in self.pairs[case] if pair.undisturbed() and pair.placement() == placement]
                 if not pairs:
                     continue
-                ratios = [case.ratio(*pair) for pair in pairs]
+                ratios = [case.ratio(pair.ours, pair.peer) for pair in pairs]
                 low, _, high = statistics.quantiles(ratios, method="inclusive") if len(ratios) > 1 else ratios * 3
-                ours, peers = zip(*pairs)
-                yield {"name": case.name, "ours": round(statistics.median(ours), 4),
-                       "peer": round(statistics.median(peers), 4), "unit": case.unit,
+                yield {"name": case.name, "ours": round(statistics.median(pair.ours for pair in pairs), 4),
+                       "peer": round(statistics.median(pair.peer for pair in pairs), 4), "unit": case.unit,
                        "ratio": round(statistics.median(ratios), 4), "target": case.target,
                        "spread": [round(low, 4), round(high, 4)], "runs": len(pairs), "placement": placement,
                        "checksum": None}
 
     def thrown_away(self):
-        return sum(len(places.get("unclear", [])) for places in self.pairs.values())
+        return sum(not pair.undisturbed() for pairs in self.pairs.values() for pair in pairs)
 
 
 def print_table(rows):
@@ -218,14 +249,14 @@ class Run:
 
     def __init__(self, side, before):
         self.result = side()
-        self.probes = [before, probe()]
+        self.probes = [before, Probe.now()]
 
 
 def in_turn(options, sides):
     """Runs each side once, in an order that alternates; yields the runs of a round, in the order of `sides`."""
     for turn in range(options.runs):
         order = list(range(len(sides)))[::1 if turn % 2 == 0 else -1]
-        runs, last = {}, probe()
+        runs, last = {}, Probe.now()
         for index in order:
             runs[index] = Run(sides[index], last)
             last = runs[index].probes[1]
@@ -278,13 +309,15 @@ class Virtio:
         return statistics.mean(busy()[2:self.options.seconds + 2])
 
     def ours(self, *more):
-        """Million packets a second that were delivered."""
+        """Million packets a second that were delivered. What a poll takes goes up together, not by eights: the peers
+        work in bursts, too."""
         report = Path(self.folder) / "report.json"
         report.unlink(missing_ok=True)
         keys = f"wait=5s,packed={'on' if self.packed else 'off'}"
         if not self.mergeable:
             keys += ",mrg_rxbuf=off,gso=off"
-        with Program(netrx_words(f"vhost-user:{self.socket},{keys}", report, *more), self.folder) as receiver:
+        words = netrx_words(f"vhost-user:{self.socket},{keys}", report, "--gro-normal-batch", 64, *more)
+        with Program(words, self.folder) as receiver:
             rate = self.sent_meanwhile(receiver)
             counts = netrx_report(receiver, report)["conservation"]
         self.received += counts["received"]
@@ -298,8 +331,7 @@ class Virtio:
 
     def peer(self):
         """The driver that DPDK has for the same device."""
-        vdev = (f"net_virtio_user0,path={self.socket},queues=1,queue_size=256,packed_vq={int(self.packed)},"
-                f"mrg_rxbuf={int(self.mergeable)}")
+        vdev = f"net_virtio_user0,path={self.socket},queues=1,queue_size=256,{self.peer_keys()}"
         with Program(testpmd_words(RECEIVER_CPU, "netrx_receiver", vdev, "rxonly"), self.folder) as receiver:
             rate = self.sent_meanwhile(receiver)
             receiver.stop()
@@ -308,6 +340,21 @@ class Virtio:
             raise RuntimeError(f"dpdk-testpmd told no counts: {receiver.output()[-600:]}")
         self.received += received[-1]
         return rate / 1e6
+
+    def peer_that_spreads(self):
+        """The same driver in a program that hashes each packet's flow and hands it to the sender's CPU."""
+        with Program([SPREADER, self.socket, self.peer_keys(), POOL, RECEIVER_CPU, SENDER_CPU],
+                     self.folder) as receiver:
+            rate = self.sent_meanwhile(receiver)
+            receiver.stop()
+            counts = [json.loads(text) for _, text in receiver.lines if text.startswith("{")]
+        if not counts:
+            raise RuntimeError(f"{SPREADER} told no counts: {receiver.output()[-600:]}")
+        self.received += counts[-1]["received"]
+        return rate / 1e6 * counts[-1]["delivered"] / counts[-1]["received"]
+
+    def peer_keys(self):
+        return f"packed_vq={int(self.packed)},mrg_rxbuf={int(self.mergeable)}"
 
     def check_same_work(self):
         """All that the sender counted so far came to one of the receivers; asked when two of its reports are alike."""
@@ -329,20 +376,35 @@ def measure_virtio(options, rows, folder):
     for packed in (False, True):
         for mergeable in (True, False):
             case = f"virtio/{'packed' if packed else 'split'}{'-mergeable' if mergeable else ''}"
-            wanted = [(case, 1.0, Virtio.ours)] + ([(case + "-rps", 0.8, Virtio.ours_with_rps)] if mergeable else [])
-            wanted = [(name, target, side) for name, target, side in wanted if options.cases in name]
+            wanted = [Against(Case(case, 1.0), Virtio.ours, Virtio.peer)]
+            if mergeable:
+                wanted.append(Against(Case(case + "-rps", 0.8), Virtio.ours_with_rps, Virtio.peer))
+            if mergeable and Path(SPREADER).exists():
+                wanted.append(Against(Case(case + "-rps/spreading", None), Virtio.ours_with_rps,
+                                      Virtio.peer_that_spreads))
+            wanted = [one for one in wanted if re.search(options.cases, one.case.name)]
             if wanted:
                 measure_rings(options, rows, Virtio(options, folder, packed, mergeable), wanted)
 
 
+@dataclasses.dataclass(frozen=True)
+class Against:
+    """A case with the two sides it compares."""
+
+    case: Case
+    ours: typing.Callable
+    peer: typing.Callable
+
+
 def measure_rings(options, rows, virtio, wanted):
-    """Every wanted way of ours and the peer's, in turn."""
+    """Every side that is wanted, in turn."""
+    ways = list(dict.fromkeys(way for one in wanted for way in (one.peer, one.ours)))
     with virtio:
-        sides = [virtio.peer] + [lambda side=side: side(virtio) for _, _, side in wanted]
-        for runs in in_turn(options, sides):
+        for runs in in_turn(options, [lambda way=way: way(virtio) for way in ways]):
             virtio.check_same_work()
-            for (case, target, _), ours in zip(wanted, runs[1:]):
-                rows.add(Case(case, target), ours, runs[0])
+            result = dict(zip(ways, runs))
+            for one in wanted:
+                rows.add(one.case, result[one.ours], result[one.peer])
 
 
 # ---- a veth pair ---------------------------------------------------------------------------------------------------
@@ -504,7 +566,7 @@ VETH_CASES = {
 
 def measure_veth(options, rows, folder, kind):
     check_spaces()
-    wanted = [case for case in VETH_CASES[kind] if options.cases in case[0]]
+    wanted = [case for case in VETH_CASES[kind] if re.search(options.cases, case[0])]
     if not wanted:
         return
     with Veth(options, folder, kind) as veth:
@@ -541,7 +603,7 @@ def over_bridge(measure):
 def measure_tcp(options, rows, _):
     check_spaces(("iperf3", "iperf3"))
     case = Case("tcp/tap", None, "Gbit/s")
-    if options.cases not in case.name:
+    if not re.search(options.cases, case.name):
         return
     retransmits = {"ours": 0, "peer": 0}
 
@@ -581,7 +643,7 @@ def measure_latency(options, rows, _):
     for kind in ("tap", "af_packet", "af_xdp"):
         for idle in ("poll", "adaptive", "interrupt"):
             wanted = [Case(f"latency/{kind}-{idle}/{part}", None, "us", operator.itemgetter(part))
-                      for part in ("p50", "p99") if options.cases in f"latency/{kind}-{idle}/{part}"]
+                      for part in ("p50", "p99") if re.search(options.cases, f"latency/{kind}-{idle}/{part}")]
             if wanted:
                 cases += [(case, len(sides)) for case in wanted]
                 sides.append(over_netrx(kind, lambda spaces: ping_pong(options, spaces), "--cpus", RECEIVER_CPU,
@@ -640,6 +702,10 @@ def parse(arguments):
     for kind in options.kinds:
         if kind not in MEASURES:
             parser.error(f"{kind}: there are {' '.join(MEASURES)}")
+    try:
+        re.compile(options.cases)
+    except re.error as error:
+        parser.error(f"--cases {options.cases}: {error}")
     if options.runs < 1 or not 1 <= options.seconds <= 30:
         parser.error("--runs is 1 or more, --seconds 1 to 30")
     return options
@@ -671,7 +737,7 @@ def main():
     finished = list(rows.finished())
     print_table(finished)
     if rows.thrown_away():
-        print(f"{rows.thrown_away()} pairs thrown away: the host moved a CPU meanwhile"
+        print(f"{rows.thrown_away()} pairs thrown away: the host moved a CPU meanwhile, or gave half of its core away"
               + ("" if finished else "; nothing is left, so again with more --runs"))
     if options.json:
         write_json(options.json, finished)

@@ -34,7 +34,8 @@ namespace netrx::bench {
 namespace {
 
 constexpr const char* kUsage =
-    R"(usage: netrx_rates_peer probe                 nanoseconds a cache line takes from one CPU to the other
+    R"(usage: netrx_rates_peer probe                 nanoseconds a cache line takes from one CPU to the other, and what
+                                                 the one and the other compute in a nanosecond
        netrx_rates_peer send INTERFACE CPU       60-byte UDP frames of 1024 flows by it, until a signal
        netrx_rates_peer tpacket INTERFACE CPU    counts what a TPACKET_V3 ring receives, until a signal
        netrx_rates_peer tpacket-wait INTERFACE CPU   the same; it sleeps while there is nothing
@@ -423,7 +424,8 @@ int probe() {
   const TwoCpus cpus;
   if (!cpus.both()) return std::fputs("netrx_rates_peer: probe: needs two CPUs\n", stderr), 2;
   cpus.take_first(true);
-  std::printf("%.1f\n", cpus.probe_ns());
+  const TwoCpus::Speeds speeds = cpus.speeds();
+  std::printf("%.1f %.3f %.3f\n", cpus.probe_ns(), speeds.first, speeds.second);
   return 0;
 }
 

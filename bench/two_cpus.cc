@@ -24,6 +24,19 @@ void pin(int cpu) {
   if (sched_setaffinity(0, sizeof set, &set) != 0) std::perror("netrx_bench: sched_setaffinity");
 }
 
+double additions_a_ns() {
+  constexpr int kRounds = 10'000'000;
+  std::uint64_t a = 1, b = 2, c = 3, d = 4, e = 5, f = 6, g = 7, h = 8;
+  const std::int64_t begin = now_ns();
+  for (int i = 0; i < kRounds; ++i) {
+    a += b, c += d, e += f, g += h;
+    asm volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d), "+r"(e), "+r"(f), "+r"(g), "+r"(h));
+    b += a, d += c, f += e, h += g;
+    asm volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d), "+r"(e), "+r"(f), "+r"(g), "+r"(h));
+  }
+  return 8.0 * kRounds / static_cast<double>(now_ns() - begin);
+}
+
 constexpr double kNearNs = 60;
 constexpr double kFarNs = 80;
 constexpr std::chrono::seconds kLongestRun{20};
@@ -129,6 +142,12 @@ double TwoCpus::probe_ns() const {
     best = std::min(best, timing.ns / kTrips / 2);
   }
   return best;
+}
+
+TwoCpus::Speeds TwoCpus::speeds() const {
+  Speeds found{};
+  (void)together([&] { found.first = additions_a_ns(); }, [&] { found.second = additions_a_ns(); });
+  return found;
 }
 
 // ------------------------------------------------------------------------------------------------------------ watchdog

@@ -48,6 +48,13 @@ class TwoCpus {
   /// How long one cache line takes from one CPU to the other, one way: the best of a few thousand round trips.
   double probe_ns() const;
 
+  /// What each CPU computes in a nanosecond, of additions that don't wait for each other. A host may run somebody
+  /// else's work on the other half of a core: that one then computes some 40 % less, whatever the clock says.
+  struct Speeds {
+    double first, second;
+  };
+  Speeds speeds() const;
+
  private:
   int first_ = 0;
   int second_ = -1;
