@@ -22,7 +22,7 @@
 
 The sender has the first CPU, the receiver the second; both receivers poll. Needs two CPUs; all but virtio need root
 and make network namespaces of their own, which go with the program also when it fails; virtio needs Debian's dpdk-dev.
-What can't be measured is named with its reason. Exit code 0, also when every pair was thrown away; 1 when something
+What can't be measured is named with its reason. Exit code 0, also when every pair was disturbed; 1 when something
 failed; 77 when nothing could be measured.
 
 Examples
@@ -212,31 +212,36 @@ class Rows:
               f"{case.ratio(pair.ours, pair.peer):.2f}{'' if pair.undisturbed() else '  disturbed'}", flush=True)
 
     def finished(self):
-        for case in self.pairs:
-            for placement in ("near", "far"):
-                pairs = [pair for pair in self.pairs[case] if pair.undisturbed() and pair.placement() == placement]
-                if not pairs:
-                    continue
-                ratios = [case.ratio(pair.ours, pair.peer) for pair in pairs]
-                low, _, high = statistics.quantiles(ratios, method="inclusive") if len(ratios) > 1 else ratios * 3
-                yield {"name": case.name, "ours": round(statistics.median(pair.ours for pair in pairs), 4),
-                       "peer": round(statistics.median(pair.peer for pair in pairs), 4), "unit": case.unit,
-                       "ratio": round(statistics.median(ratios), 4), "target": case.target,
-                       "spread": [round(low, 4), round(high, 4)], "runs": len(pairs), "placement": placement,
-                       "checksum": None}
+        """A row for the pairs of a case that were near, one for those that were far; where each was disturbed, one for
+        all of them, which is the best there is to say."""
+        for case, pairs in self.pairs.items():
+            good = [pair for pair in pairs if pair.undisturbed()]
+            places = {place: [pair for pair in good if pair.placement() == place] for place in ("near", "far")}
+            for place, some in (places if good else {"unclear": pairs}).items():
+                if some:
+                    yield self.row(case, place, some)
 
-    def thrown_away(self):
+    @staticmethod
+    def row(case, place, pairs):
+        ratios = [case.ratio(pair.ours, pair.peer) for pair in pairs]
+        low, _, high = statistics.quantiles(ratios, method="inclusive") if len(ratios) > 1 else ratios * 3
+        return {"name": case.name, "ours": round(statistics.median(pair.ours for pair in pairs), 4),
+                "peer": round(statistics.median(pair.peer for pair in pairs), 4), "unit": case.unit,
+                "ratio": round(statistics.median(ratios), 4), "target": case.target,
+                "spread": [round(low, 4), round(high, 4)], "runs": len(pairs), "placement": place, "checksum": None}
+
+    def disturbed(self):
         return sum(not pair.undisturbed() for pairs in self.pairs.values() for pair in pairs)
 
 
 def print_table(rows):
-    print(f"\n{'case':<34} {'where':<6} {'ours':>9} {'peer':>9} {'unit':<6} {'ratio':>7} {'quartiles':>15} "
+    print(f"\n{'case':<34} {'where':<8} {'ours':>9} {'peer':>9} {'unit':<6} {'ratio':>7} {'quartiles':>15} "
           f"{'target':>7} {'runs':>5}")
     for row in rows:
         spread = f"{row['spread'][0]:.2f}..{row['spread'][1]:.2f}"
         target = "" if row["target"] is None else f"{row['target']:.2f}"
         verdict = "  below target" if target and row["ratio"] < row["target"] else ""
-        print(f"{row['name']:<34} {row['placement']:<6} {row['ours']:>9.2f} {row['peer']:>9.2f} {row['unit']:<6} "
+        print(f"{row['name']:<34} {row['placement']:<8} {row['ours']:>9.2f} {row['peer']:>9.2f} {row['unit']:<6} "
               f"{row['ratio']:>7.2f} {spread:>15} {target:>7} {row['runs']:>5}{verdict}", flush=True)
 
 
@@ -736,9 +741,9 @@ def main():
                 failed = True
     finished = list(rows.finished())
     print_table(finished)
-    if rows.thrown_away():
-        print(f"{rows.thrown_away()} pairs thrown away: the host moved a CPU meanwhile, or gave half of its core away"
-              + ("" if finished else "; nothing is left, so again with more --runs"))
+    if rows.disturbed():
+        print(f"{rows.disturbed()} pairs were disturbed: the host moved a CPU meanwhile, or gave half of its core away. "
+              "They count only where a case has no others, in rows that say unclear")
     if options.json:
         write_json(options.json, finished)
     return 1 if failed else 0 if rows.pairs else 77

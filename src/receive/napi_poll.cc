@@ -106,9 +106,10 @@ GroRules gro_rules(const Softnet& net, SoftnetData& sd, const Netif& netif) NETR
   const GroRules rules = gro_rules(net, sd, *napi.netif);
   const int normal_batch = net.tunables.gro_normal_batch.read();
   sd.cpu.at(Site::gro, static_cast<std::uint32_t>(batch.size()));
+  Tracer* const tracer = net.tracer;
   std::size_t merged = 0;
   for (Packet* packet : batch) {
-    if (net.tracer != nullptr) net.tracer->napi_gro_receive_entry(sd.cpu.id(), *packet);
+    if (tracer != nullptr) tracer->napi_gro_receive_entry(sd.cpu.id(), *packet);
     GroStep step = gro_receive(napi.gro, rules, *packet);
     while (!step) {
       gro_normal_list(net, sd, napi);
@@ -116,7 +117,7 @@ GroRules gro_rules(const Softnet& net, SoftnetData& sd, const Netif& netif) NETR
     }
     merged += step.result() <= GroResult::merged_free;
     if (step.why_not() != GroRefusal::kNone) sd.gro_refusals[static_cast<std::size_t>(step.why_not())].add();
-    if (net.tracer != nullptr) net.tracer->napi_gro_receive_exit(sd.cpu.id(), step.result());
+    if (tracer != nullptr) tracer->napi_gro_receive_exit(sd.cpu.id(), step.result());
     if (gro_list_due(napi.gro, normal_batch)) gro_normal_list(net, sd, napi);
   }
   sd.merged.add(merged);

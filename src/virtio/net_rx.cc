@@ -266,6 +266,7 @@ std::size_t NetRx::receive_plain(Packets& packets, PacketBatch& batch, std::size
   const auto room = static_cast<std::uint32_t>(packets.room()) + header_size;
   const std::uint8_t* const memory = memory_.at;
   const std::size_t stride = geometry_.stride;
+  const std::uint64_t first_seq = rx_seq;
   PacketLengthAverage average = average_;
   std::uint64_t all_bytes = 0;
   std::size_t n = 0;
@@ -289,7 +290,7 @@ std::size_t NetRx::receive_plain(Packets& packets, PacketBatch& batch, std::size
     copy_frame(packet->data, at + header_size, body);
     packet->len = body;
     packet->mac_header = static_cast<std::uint16_t>(PacketPool::kHeadroom);
-    packet->rx_seq = rx_seq + n;
+    packet->rx_seq = first_seq + n;
     if (flags != 0) (void)virtio_net_hdr_to_packet({.flags = flags}, *packet);
     average.add(body);
     all_bytes += body;

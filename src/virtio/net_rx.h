@@ -26,6 +26,7 @@ enum class RxMode : std::uint8_t { small, big, mergeable };
 class PacketLengthAverage {
  public:
   void add(std::uint32_t length) {
+    if (length == average_) return;  // as most are: nothing would change
     average_ = average_ == 0 ? length : ((std::uint64_t{average_} << 6) - average_ + length) >> 6;
   }
   std::uint32_t read() const { return static_cast<std::uint32_t>(average_); }

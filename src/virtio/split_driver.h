@@ -39,8 +39,10 @@ class BasicSplitDriver final : public DriverRing {
       const std::span<const Posting> some = buffers.subspan(from, std::min(ids.size(), n - from));
       ids_.take_each(some, writes, ids.data());
       for (std::size_t i = 0; i < some.size(); ++i) describe(ids[i], {some[i].address, some[i].length}, flags, 0);
+      const AvailRing avail = avail_;
+      const auto at = static_cast<std::uint16_t>(avail_idx_ + from);
       for (std::size_t i = 0; i < some.size(); ++i)
-        Shared::store(avail_.slot(static_cast<std::uint16_t>(avail_idx_ + from + i)), ids[i]);
+        Shared::store(avail.slot(static_cast<std::uint16_t>(at + i)), ids[i]);
     }
     offered(n, n);
     return n;
@@ -190,10 +192,11 @@ class BasicSplitDriver final : public DriverRing {
   std::size_t get_any_order(std::span<UsedBuffer> used, std::uint16_t ready) {
     const auto n = static_cast<std::uint16_t>(std::min<std::size_t>(used.size(), ready));
     const std::uint16_t at = last_used();
+    const UsedRing ring = used_;
     for (std::uint16_t i = 0; i < n; ++i) {
       const auto here = static_cast<std::uint16_t>(at + i);
-      used[i].token = Shared::load(used_.id(here));
-      used[i].length = Shared::load(used_.length(here));
+      used[i].token = Shared::load(ring.id(here));
+      used[i].length = Shared::load(ring.length(here));
     }
     const InFlightTable::Released released = ids_.release_each(used.first(n));
     if (released.ids != n) break_queue(ids_.judge(used[released.ids].token));
