@@ -235,13 +235,13 @@ class Rows:
 
 
 def print_table(rows):
-    print(f"\n{'case':<34} {'where':<8} {'ours':>9} {'peer':>9} {'unit':<6} {'ratio':>7} {'quartiles':>15} "
+    print(f"\n{'case':<38} {'where':<8} {'ours':>9} {'peer':>9} {'unit':<6} {'ratio':>7} {'quartiles':>15} "
           f"{'target':>7} {'runs':>5}")
     for row in rows:
         spread = f"{row['spread'][0]:.2f}..{row['spread'][1]:.2f}"
         target = "" if row["target"] is None else f"{row['target']:.2f}"
         verdict = "  below target" if target and row["ratio"] < row["target"] else ""
-        print(f"{row['name']:<34} {row['placement']:<8} {row['ours']:>9.2f} {row['peer']:>9.2f} {row['unit']:<6} "
+        print(f"{row['name']:<38} {row['placement']:<8} {row['ours']:>9.2f} {row['peer']:>9.2f} {row['unit']:<6} "
               f"{row['ratio']:>7.2f} {spread:>15} {target:>7} {row['runs']:>5}{verdict}", flush=True)
 
 
@@ -742,8 +742,8 @@ def main():
     finished = list(rows.finished())
     print_table(finished)
     if rows.disturbed():
-        print(f"{rows.disturbed()} pairs were disturbed: the host moved a CPU meanwhile, or gave half of its core away. "
-              "They count only where a case has no others, in rows that say unclear")
+        print(f"{rows.disturbed()} pairs were disturbed: the host moved a CPU meanwhile, or gave half its core away; "
+              "they count only where a case has no others, in rows that say unclear")
     if options.json:
         write_json(options.json, finished)
     return 1 if failed else 0 if rows.pairs else 77

@@ -118,6 +118,7 @@ bool all_plain(const SoftnetData& sd, std::span<Packet* const> packets) NETRX_RE
 }
 
 void send_home(Softnet& net, SoftnetData& sd, std::span<Packet*> packets) NETRX_REQUIRES(sd.cpu) {
+  if (packets.empty()) return;
   if (all_plain(sd, packets)) {
     sd.cpu.at(Site::free_packet, static_cast<std::uint32_t>(packets.size()));
     return sd.pool->put(packets);
