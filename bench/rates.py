@@ -60,7 +60,7 @@ PATIENCE = 20  # seconds any one step may take
 NEAR_NS, FAR_NS = 60, 80  # as in two_cpus.cc
 ALIKE = 0.8  # of the other speeds: a CPU that has less shares its core with somebody else's work
 DIFFERENCE = 0.01  # between what the sender counted and what the receivers did; more is not the same work
-POOL = 65536
+POOL = 32768  # enough for what is under way while the sender has the CPU, and no more: it all goes round
 
 
 class Skip(Exception):
