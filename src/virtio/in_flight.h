@@ -23,33 +23,24 @@ class InFlightTable {
 
   /// Takes `links` linked ids, of which the first names the chain; that many are free.
   std::uint16_t take(std::uint16_t links, std::uint16_t slots, std::uint32_t token, std::uint32_t capacity) {
-    const std::uint16_t head = take_one();
-    for (std::uint16_t i = 1, last = head; i < links; ++i) last = entries_[last].next = take_one();
-    Entry& entry = entries_[head];
-    entry.token = token;
-    entry.capacity = capacity;
-    entry.links = links;
-    entry.slots = slots;
-    if (!order_.empty()) order_[newest_++ % order_.size()] = head;
+    const std::uint16_t head = take_one(taken_);
+    for (std::uint16_t i = 1, last = head; i < links; ++i) last = entries_[last].next = take_one(taken_);
+    entries_[head].give_away(token, capacity, links, slots);
+    put_in_order({&head, 1});
     return head;
   }
 
-  /// The same for at most kSome buffers of one descriptor each: `ids` are theirs, in order.
+  /// The same for buffers of one descriptor each, at most kSome: `ids` are theirs. The place in the queue of free ids
+  /// is in a local, which the compiler need not write and read again with every entry.
   static constexpr std::size_t kSome = 64;
-  void take_each(std::span<const Posting> buffers, bool writable, std::uint16_t* ids) {
-    Entry* const entries = entries_.data();
-    const std::uint16_t* const free = free_.data();
-    const auto mask = static_cast<std::uint32_t>(free_.size() - 1);
+  void take_each(std::span<const Posting> buffers, bool writable, std::span<std::uint16_t> ids) {
     std::uint32_t taken = taken_;
     for (std::size_t i = 0; i < buffers.size(); ++i) {
-      const std::uint16_t id = free[taken++ & mask];
-      const std::uint32_t capacity = writable ? buffers[i].length : 0;
-      entries[id] = {.token = buffers[i].token, .capacity = capacity, .links = 1, .slots = 1};
-      ids[i] = id;
+      ids[i] = take_one(taken);
+      entries_[ids[i]].give_away(buffers[i].token, writable ? buffers[i].length : 0, 1, 1);
     }
     taken_ = taken;
-    if (order_.empty()) return;
-    for (std::size_t i = 0; i < buffers.size(); ++i) order_[newest_++ % order_.size()] = ids[i];
+    put_in_order(ids.first(buffers.size()));
   }
 
   /// The id behind this one in its chain, if there is one.
@@ -71,40 +62,20 @@ class InFlightTable {
 
   /// Takes an id in flight back; returns the ring's slots it took.
   std::uint16_t release(std::uint16_t id, UsedBuffer& used) {
-    Entry& entry = entries_[id];
-    used.token = entry.token;
-    used.capacity = entry.capacity;
-    give_one(id);
-    for (std::uint16_t i = 1, last = id; i < entry.links; ++i) give_one(last = entries_[last].next);
     if (!order_.empty()) ++oldest_;
-    const std::uint16_t slots = entry.slots;
-    entry.slots = 0;
-    return slots;
+    return take_back(id, used, given_);
   }
 
-  /// Takes back ids, each written in the place of its token, up to the first that is not in flight. Without in-order.
+  /// The same for many, each written in the place of its token, up to the first that is not in flight. Without
+  /// in-order.
   struct Released {
     std::uint16_t ids, slots;
   };
   Released release_each(std::span<UsedBuffer> used) {
-    Entry* const entries = entries_.data();
-    const auto size = static_cast<std::uint32_t>(entries_.size());
-    std::uint16_t* const free = free_.data();
-    const auto mask = static_cast<std::uint32_t>(free_.size() - 1);
     std::uint32_t given = given_, slots = 0;
     std::size_t n = 0;
-    for (; n < used.size(); ++n) {
-      const std::uint32_t id = used[n].token;
-      if (id >= size || entries[id].slots == 0) break;
-      Entry& entry = entries[id];
-      used[n].token = entry.token;
-      used[n].capacity = entry.capacity;
-      free[given++ & mask] = static_cast<std::uint16_t>(id);
-      for (std::uint16_t i = 1, last = static_cast<std::uint16_t>(id); i < entry.links; ++i)
-        free[given++ & mask] = last = entries[last].next;
-      slots += entry.slots;
-      entry.slots = 0;
-    }
+    for (; n < used.size() && judge(used[n].token) == RingFault::none; ++n)
+      slots += take_back(static_cast<std::uint16_t>(used[n].token), used[n], given);
     given_ = given;
     return {static_cast<std::uint16_t>(n), static_cast<std::uint16_t>(slots)};
   }
@@ -116,10 +87,34 @@ class InFlightTable {
     std::uint16_t next = 0;
     std::uint16_t links = 0;
     std::uint16_t slots = 0;  ///< 0: not in flight
+
+    /// All but `next`, which belongs to the chain.
+    void give_away(std::uint32_t with, std::uint32_t bytes, std::uint16_t of_links, std::uint16_t of_slots) {
+      token = with;
+      capacity = bytes;
+      links = of_links;
+      slots = of_slots;
+    }
   };
   // A queue of its own and no list through the entries: there, each id would be known only when the last one is.
-  std::uint16_t take_one() { return free_[taken_++ & (free_.size() - 1)]; }
-  void give_one(std::uint16_t id) { free_[given_++ & (free_.size() - 1)] = id; }
+  std::uint16_t take_one(std::uint32_t& taken) { return free_[taken++ & (free_.size() - 1)]; }
+  void give_one(std::uint16_t id, std::uint32_t& given) { free_[given++ & (free_.size() - 1)] = id; }
+
+  std::uint16_t take_back(std::uint16_t id, UsedBuffer& used, std::uint32_t& given) {
+    Entry& entry = entries_[id];
+    used.token = entry.token;
+    used.capacity = entry.capacity;
+    give_one(id, given);
+    for (std::uint16_t i = 1, last = id; i < entry.links; ++i) give_one(last = entries_[last].next, given);
+    const std::uint16_t slots = entry.slots;
+    entry.slots = 0;
+    return slots;
+  }
+
+  void put_in_order(std::span<const std::uint16_t> ids) {
+    if (order_.empty()) return;
+    for (const std::uint16_t id : ids) order_[newest_++ % order_.size()] = id;
+  }
 
   std::vector<Entry> entries_;
   std::vector<std::uint16_t> free_;

@@ -62,7 +62,7 @@ class BasicPackedDriver final : public DriverRing {
     std::array<std::uint16_t, InFlightTable::kSome> ids;
     for (std::size_t from = 0; from < n; from += ids.size()) {
       const std::span<const Posting> some = buffers.subspan(from, std::min<std::size_t>(ids.size(), n - from));
-      ids_.take_each(some, writes, ids.data());
+      ids_.take_each(some, writes, ids);
       for (std::size_t i = 0; i < some.size(); ++i) {
         const std::uint16_t flags = place.avail_flags() | (writes ? kWrite : 0);
         show(ring_[place.at], {some[i].address, some[i].length}, ids[i], flags);

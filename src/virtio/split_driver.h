@@ -37,7 +37,7 @@ class BasicSplitDriver final : public DriverRing {
     std::array<std::uint16_t, InFlightTable::kSome> ids;
     for (std::size_t from = 0; from < n; from += ids.size()) {
       const std::span<const Posting> some = buffers.subspan(from, std::min(ids.size(), n - from));
-      ids_.take_each(some, writes, ids.data());
+      ids_.take_each(some, writes, ids);
       for (std::size_t i = 0; i < some.size(); ++i) describe(ids[i], {some[i].address, some[i].length}, flags, 0);
       const AvailRing avail = avail_;
       const auto at = static_cast<std::uint16_t>(avail_idx_ + from);
