@@ -192,8 +192,8 @@ class Pair:
         return min(every), max(every)
 
     def undisturbed(self):
-        """The CPUs stayed where they were and were alike all along. (On half a core each, ours and the peer's row
-        would compare who had which half.)"""
+        """The CPUs stayed where they were, and neither was slower than the other or than at another time: else ours and
+        the peer would not have had the same."""
         least, most = self.speeds()
         return self.placement() != "unclear" and least >= ALIKE * most
 
@@ -351,12 +351,9 @@ class Virtio:
         with Program([SPREADER, self.socket, self.peer_keys(), POOL, RECEIVER_CPU, SENDER_CPU],
                      self.folder) as receiver:
             rate = self.sent_meanwhile(receiver)
-            receiver.stop()
-            counts = [json.loads(text) for _, text in receiver.lines if text.startswith("{")]
-        if not counts:
-            raise RuntimeError(f"{SPREADER} told no counts: {receiver.output()[-600:]}")
-        self.received += counts[-1]["received"]
-        return rate / 1e6 * counts[-1]["delivered"] / counts[-1]["received"]
+            count = parsed(receiver)
+        self.received += count["received"]
+        return rate / 1e6 * count["delivered"] / count["received"]
 
     def peer_keys(self):
         return f"packed_vq={int(self.packed)},mrg_rxbuf={int(self.mergeable)}"
@@ -547,7 +544,7 @@ def parsed(program):
     """Ends a peer and returns the line that it ends with."""
     output = program.stop()
     try:
-        return json.loads(output)
+        return json.loads(output.rpartition("\n")[2])
     except ValueError:
         raise RuntimeError(f"{' '.join(program.words)}: {output[-600:]}") from None
 

@@ -53,8 +53,8 @@ class PacketPool {
   };
   template <class T>
   using Array = std::unique_ptr<T[], FreeAligned>;
-  static constexpr std::size_t kAlignment =
-      128;  ///< a packet's two lines are of one pair, which hardware fetches together
+  /// A packet's two lines are of one pair, which hardware fetches together.
+  static constexpr std::size_t kAlignment = 128;
 
   template <class T>
   static Array<T> aligned_array(std::size_t count);
